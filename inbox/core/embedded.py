@@ -49,7 +49,7 @@ class EmbeddedMongo:
     """A running mongod and the data folder it holds."""
 
     def __init__(self, held: _Held, socket: Path, process: asyncio.subprocess.Process) -> None:
-        self.uri = f"mongodb://{quote(str(socket), safe='')}/?directConnection=true"
+        self.uri = _uri(socket)
         self.pid = process.pid
         self._held = held
         self._socket = socket
@@ -84,17 +84,16 @@ async def start(data_dir: Path, *, cache_gb: float = 0.25) -> EmbeddedMongo:
         await _end_orphan(held.database)
         socket = _socket_path(held.folder)
         process = await _launch(mongod, held, socket, cache_gb)
+        try:
+            await _until_it_answers(process, socket, held.log)
+            await _until_writable(_uri(socket), process, socket, held.log)
+        except BaseException:
+            await _end(process)
+            raise
     except BaseException:
         held.release()
         raise
-    database = EmbeddedMongo(held, socket, process)
-    try:
-        await _until_it_answers(process, socket, held.log)
-        await _until_writable(database.uri, process, socket, held.log)
-    except BaseException:
-        await database.stop()
-        raise
-    return database
+    return EmbeddedMongo(held, socket, process)
 
 
 def find_mongod() -> Path:
@@ -146,6 +145,10 @@ class _Held:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def _uri(socket: Path) -> str:
+    return f"mongodb://{quote(str(socket), safe='')}/?directConnection=true"
 
 
 def _socket_path(data_dir: Path) -> Path:
