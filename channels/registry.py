@@ -1,0 +1,16 @@
+"""The channels there are. A new one is a folder, its tests and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from channels.base import Channel
+from channels.email import channel as email
+from channels.email.door import Door, Limits
+
+DoorLimits = Limits
+__all__ = ["CHANNELS", "Door", "DoorLimits"]
+
+CHANNELS: Mapping[str, Channel] = {
+    "email": email.CHANNEL,
+}

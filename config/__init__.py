@@ -1,0 +1,1 @@
+"""Settings and logging: what a running copy of Örtöö is told from outside."""

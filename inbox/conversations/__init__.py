@@ -1,0 +1,1 @@
+"""Conversations: threads, messages, how they come in and how they go out."""

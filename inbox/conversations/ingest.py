@@ -1,0 +1,269 @@
+"""Taking in what arrives: raw first, then parsed, then one transaction for a group; the rest to the dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+
+import msgspec
+import structlog
+
+from channels.base import Adapter, Attachment, InboundEvent, InboundMessage, Raw
+from inbox.accounts.model import Actor, Permission
+from inbox.conversations.ingest_group import ACTOR, Group
+from inbox.conversations.ingest_lookup import Arrival, Stores
+from inbox.conversations.model import DeadLetter, FileRef
+from inbox.conversations.paging import decode_cursor
+from inbox.conversations.store_raw import RawStore, raw_id
+from inbox.core.batch import Batcher
+from inbox.core.clock import Clock, utcnow
+from inbox.core.errors import NotFound, Unavailable
+from inbox.core.events import Event, EventType
+from inbox.core.files import Files
+from inbox.core.mongo import DriverError, Duplicate, Mongo, Session, is_transient
+from inbox.inboxes.service import InboxService
+
+log = structlog.get_logger()
+
+GROUP = 50
+LARGE_BYTES = 256 * 1024
+"""Sources from this size on are parsed in a thread, so that others are not kept waiting."""
+_DUPLICATE_TRIES = 5
+_WAITING_AFTER = timedelta(minutes=2)
+
+
+class _Source(msgspec.Struct, frozen=True):
+    key: str
+    inbox_id: str
+    raw: Raw
+
+
+class IngestService:
+    """The one way in. Every method returns only after what it took is committed."""
+
+    def __init__(
+        self, mongo: Mongo, stores: Stores, files: Files, inboxes: InboxService, clock: Clock = utcnow
+    ) -> None:
+        self._mongo = mongo
+        self._stores = stores
+        self._raws: RawStore = stores.raws
+        self._files = files
+        self._inboxes = inboxes
+        self._clock = clock
+        self._keeping: Batcher[_Source, None] = Batcher(self._keep, most=GROUP)
+        self._taking: Batcher[_Source, None] = Batcher(self._take, most=GROUP)
+
+    async def ingest(self, inbox_id: str, raw: Raw) -> None:
+        """Take in one source. What cannot be taken in becomes a dead letter; raises `Unavailable` only where nothing
+        could be kept, so that the sender must try again."""
+        source = _Source(raw_id(inbox_id, raw), inbox_id, raw)
+        await self._keeping.submit(source)
+        await self._taking.submit(source)
+
+    async def ingest_many(self, inbox_id: str, raws: Sequence[Raw]) -> None:
+        """Take in several, in their order."""
+        await asyncio.gather(*(self.ingest(inbox_id, raw) for raw in raws))
+
+    async def sweep(self) -> int:
+        """Take in what was kept but not taken in by a process that died. Answers how many."""
+        keys = await self._raws.waiting(self._clock() - _WAITING_AFTER)
+        for key in keys:
+            await self._again(key)
+        return len(keys)
+
+    async def count_missing(self, inbox_id: str, places: Sequence[str]) -> int:
+        """How many of the messages at these places (`Raw.url`) were never stored."""
+        return len(places) - await self._raws.count_places(inbox_id, places)
+
+    async def close(self) -> None:
+        """Wait for what is under way."""
+        await self._keeping.close()
+        await self._taking.close()
+
+    # --- dead letters ------------------------------------------------------------------------------------------
+
+    async def dead_letters(self, actor: Actor, before: str = "", limit: int = 50) -> list[DeadLetter]:
+        """What could not be taken in and waits for a person, newest first."""
+        actor.require(Permission.SETTINGS)
+        return await self._raws.dead_letters(decode_cursor(before), limit)
+
+    async def count_dead(self, actor: Actor) -> int:
+        """How many dead letters there are, counted up to 1,000."""
+        return await self._raws.count_dead() if actor.may(Permission.SETTINGS) else 0
+
+    async def dead_letter_raw(self, actor: Actor, key: str) -> AsyncIterator[bytes]:
+        """The source of a dead letter in chunks. Raises `NotFound`."""
+        actor.require(Permission.SETTINGS)
+        if await self._raws.dead_letter(key) is None:
+            raise NotFound("This dead letter is no longer there.")
+        return self._raws.stream(key)
+
+    async def replay(self, actor: Actor, key: str) -> bool:
+        """Try a dead letter again (after an upgrade); whether it was taken in now."""
+        actor.require(Permission.SETTINGS)
+        if await self._raws.dead_letter(key) is None:
+            raise NotFound("This dead letter is no longer there.")
+        return await self._again(key)
+
+    async def dismiss(self, actor: Actor, key: str) -> None:
+        """Take a dead letter off the list; its source is kept."""
+        actor.require(Permission.SETTINGS)
+
+        async def work(session: Session) -> None:
+            if not await self._raws.resolve(session, key, self._clock()):
+                raise NotFound("This dead letter is no longer there.")
+            await self._stores.events.append(session, [self._dead_letter_event(actor.id, "", "dismissed")])
+
+        await self._mongo.transaction(work)
+
+    # --- the way in --------------------------------------------------------------------------------------------
+
+    async def _keep(self, sources: Sequence[_Source]) -> list[BaseException | None]:
+        try:
+            await self._raws.keep([(item.key, item.inbox_id, item.raw) for item in sources], self._clock())
+        except DriverError as error:
+            raise Unavailable("The message could not be stored. It will be tried again.") from error
+        return [None] * len(sources)
+
+    async def _take(self, sources: Sequence[_Source]) -> list[BaseException | None]:
+        """One group: parse each, commit all together, and where that fails each by itself."""
+        arrivals: dict[str, list[Arrival]] = {}
+        for source in sources:
+            if source.key in arrivals:
+                continue
+            try:
+                arrivals[source.key] = await self._parse(source)
+            except DriverError as error:
+                raise Unavailable("The message could not be stored. It will be tried again.") from error
+            except Exception as error:  # noqa: BLE001 # whatever a parser does must not stop the mails behind it
+                await self._bury(source, error)
+        together = [arrival for group in arrivals.values() for arrival in group]
+        try:
+            await self._commit(together, list(arrivals))
+        except Exception as error:
+            if _must_wait(error):
+                raise Unavailable("The message could not be stored. It will be tried again.") from error
+            log.warning("group failed, taking each by itself", size=len(arrivals), error=type(error).__name__)
+            for source in sources:
+                if source.key in arrivals:
+                    await self._take_alone(source, arrivals.pop(source.key))
+        return [None] * len(sources)
+
+    async def _take_alone(self, source: _Source, arrivals: list[Arrival]) -> None:
+        try:
+            await self._commit(arrivals, [source.key])
+        except Exception as error:
+            if _must_wait(error):
+                raise Unavailable("The message could not be stored. It will be tried again.") from error
+            await self._bury(source, error)
+
+    async def _parse(self, source: _Source) -> list[Arrival]:
+        inbox = await self._inboxes.get(source.inbox_id)
+        adapter = await self._inboxes.adapter(source.inbox_id)
+        events = await _receive(adapter, source.raw)
+        arrivals = [
+            Arrival(inbox=inbox, capabilities=adapter.capabilities, raw_id=source.key, event=event) for event in events
+        ]
+        with_files = [item for item in arrivals if _attachments(item.event)]
+        if with_files:
+            known = await self._raws.receipts([item.receipt_id for item in with_files])
+            arrivals = [item if item.receipt_id in known else await self._with_files(item) for item in arrivals]
+        for item in arrivals:
+            if isinstance(item.event, InboundMessage) and item.event.from_self:
+                await self._inboxes.loop_seen(source.inbox_id, item.event.subject)
+        return arrivals
+
+    async def _with_files(self, arrival: Arrival) -> Arrival:
+        """Attachments are stored before the transaction; should it fail, the sweep removes them."""
+        files = []
+        for item in _attachments(arrival.event):
+            stored = await self._files.put(
+                item.content or b"", name=item.name, media_type=item.media_type, owner=arrival.message_id
+            )
+            files.append(
+                FileRef(
+                    id=stored.id,
+                    name=item.name,
+                    media_type=item.media_type,
+                    size=item.size,
+                    content_id=item.content_id,
+                    inline=item.inline,
+                )
+            )
+        return msgspec.structs.replace(arrival, files=tuple(files))
+
+    async def _commit(self, arrivals: Sequence[Arrival], keys: Sequence[str]) -> None:
+        if not keys:
+            return
+
+        async def work(session: Session) -> None:
+            await Group(self._stores, session, self._clock()).take(arrivals)
+            await self._raws.done(session, keys)
+
+        for left in reversed(range(_DUPLICATE_TRIES)):
+            try:
+                await self._mongo.transaction(work)
+            except Duplicate:
+                if not left:
+                    raise
+                continue  # another process took in the same, or made the same customer: look again
+            break
+        for inbox_id in {item.inbox.id for item in arrivals}:
+            await self._inboxes.saw_in(inbox_id, self._clock())
+
+    async def _bury(self, source: _Source, error: Exception) -> None:
+        words = f"{type(error).__name__}: {error}"[:500]
+        log.error("cannot take in a message", raw_id=source.key, inbox_id=source.inbox_id, error=type(error).__name__)
+        letter = DeadLetter(
+            id=source.key, inbox_id=source.inbox_id, at=self._clock(), error=words, size=len(source.raw.body)
+        )
+
+        async def work(session: Session) -> None:
+            await self._raws.bury(session, letter)
+            await self._stores.events.append(session, [self._dead_letter_event(ACTOR, source.inbox_id, "added")])
+
+        try:
+            await self._mongo.transaction(work)
+        except DriverError as failure:
+            raise Unavailable("The message could not be stored. It will be tried again.") from failure
+
+    async def _again(self, key: str) -> bool:
+        loaded = await self._raws.load(key)
+        if loaded is None:
+            raise NotFound("The source of this message is no longer there.")
+        source = _Source(key, *loaded)
+        before = await self._raws.dead_letter(key)
+        await self._taking.submit(source)
+        after = await self._raws.dead_letter(key)
+        if after is not None and (before is None or after.attempts > before.attempts):
+            return False
+
+        async def work(session: Session) -> None:
+            if await self._raws.resolve(session, key, self._clock()):
+                event = self._dead_letter_event(ACTOR, source.inbox_id, "taken in")
+                await self._stores.events.append(session, [event])
+
+        await self._mongo.transaction(work)
+        return True
+
+    def _dead_letter_event(self, actor: str, inbox_id: str, what: str) -> Event:
+        return Event(type=EventType.DEAD_LETTER, at=self._clock(), actor=actor, inbox_id=inbox_id, data={"what": what})
+
+
+async def _receive(adapter: Adapter, raw: Raw) -> list[InboundEvent]:
+    if len(raw.body) >= LARGE_BYTES:
+        return await asyncio.to_thread(adapter.receive, raw)
+    return adapter.receive(raw)
+
+
+def _attachments(event: InboundEvent) -> tuple[Attachment, ...]:
+    message = event if isinstance(event, InboundMessage) else event.notice
+    return message.attachments if message is not None else ()
+
+
+def _must_wait(error: Exception) -> bool:
+    """The database is away or overloaded: nothing is wrong with the message."""
+    if isinstance(error, Unavailable):
+        return True
+    return isinstance(error, DriverError) and is_transient(error)

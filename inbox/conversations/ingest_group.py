@@ -1,0 +1,349 @@
+"""One transaction's worth of inbound events: look up what they refer to, decide, write everything or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from channels.base import Address, DeliveryUpdate, InboundMessage
+from inbox.conversations import outgoing as out
+from inbox.conversations.ingest_lookup import Arrival, Known, Stores, customer_address, names, sent_elsewhere
+from inbox.conversations.model import Conversation, Delivery, Message, MessageKind, State, Status, may_follow
+from inbox.conversations.store import ref_id
+from inbox.conversations.store_outbox import OutboxEntry
+from inbox.conversations.threading import (
+    Candidates,
+    Join,
+    Ref,
+    decide,
+    participants,
+    status_after,
+)
+from inbox.core.events import Event, EventType
+from inbox.core.ids import digest, new_id
+from inbox.core.mongo import Session
+
+ACTOR = "system:receive"
+AUTO_REPLY_EVERY = timedelta(hours=24)
+_STATES = {"accepted": State.SENT, "delivered": State.DELIVERED, "read": State.READ}
+_STATES |= {"bounced": State.BOUNCED, "failed": State.FAILED}
+
+
+class Group:
+    """Takes in a group of arrivals within one session. Made anew for every try, as a transaction may be run again."""
+
+    def __init__(self, stores: Stores, session: Session, now: datetime) -> None:
+        self._stores = stores
+        self._session = session
+        self._now = now
+        self._known = Known(stores, session)
+        self._created: list[str] = []
+        self._changed: set[str] = set()
+        self._messages: list[Message] = []
+        self._new_refs: list[Ref] = []
+        self._outbox: list[OutboxEntry] = []
+        self._receipts: dict[str, dict[str, Any]] = {}
+        self._events: list[Event] = []
+        self._deliveries: dict[str, dict[str, Any]] = {}
+        self._bounced: dict[str, str] = {}
+        self._opted_out: set[str] = set()
+        self._answered: set[str] = set()
+
+    async def take(self, arrivals: Sequence[Arrival]) -> None:
+        """Take in what has no receipt yet, and note every raw source as done."""
+        known = await self._stores.raws.receipts([item.receipt_id for item in arrivals], self._session)
+        fresh = [item for item in arrivals if item.receipt_id not in known]
+        if fresh:
+            await self._known.load(fresh)
+            for item in fresh:
+                if item.receipt_id not in self._receipts:
+                    self._take_one(item)
+            await self._write()
+        await self._stores.raws.done(self._session, {item.raw_id for item in arrivals})
+
+    # --- deciding ----------------------------------------------------------------------------------------------
+
+    def _take_one(self, item: Arrival) -> None:
+        conversation_id = ""
+        if isinstance(item.event, DeliveryUpdate):
+            conversation_id = self._take_update(item, item.event)
+        elif not (item.event.from_self and self._is_ours(item, item.event)):
+            conversation_id = self._take_message(item, item.event, self._join(item, item.event))
+        self._receipts[item.receipt_id] = {
+            "_id": item.receipt_id,
+            "raw_id": item.raw_id,
+            "message_id": item.message_id,
+            "conversation_id": conversation_id,
+            "at": self._now,
+        }
+
+    def _is_ours(self, item: Arrival, message: InboundMessage) -> bool:
+        ref = self._known.refs.get(ref_id(item.inbox.id, message.message_ref)) if message.message_ref else None
+        return ref is not None and ref.outbound
+
+    def _join(self, item: Arrival, message: InboundMessage) -> Join:
+        inbox_id = item.inbox.id
+        customer_id = self._known.people.known(customer_address(item.inbox, message).key)
+        by_token = self._known.conversations.get(self._known.reply_target(message))
+        refs = {name: ref for name in names(message) if (ref := self._known.refs.get(ref_id(inbox_id, name)))}
+        latest = self._known.latest.get((inbox_id, customer_id or ""), "")
+        chat = self._known.chats.get((inbox_id, message.thread.chat_id), "") if message.thread.chat_id else ""
+        candidates = Candidates(
+            by_token=by_token if by_token is not None and by_token.inbox_id == inbox_id else None,
+            refs=refs,
+            by_id=self._known.conversations,
+            by_chat=self._known.conversations.get(chat),
+            recent=self._known.conversations.get(latest),
+        )
+        if sent_elsewhere(item.inbox, message):  # our own words, sent from elsewhere, belong where what they answer is
+            ref = next((refs[name] for name in message.thread.in_reply_to if name in refs), None)
+            joined = self._known.conversations.get(ref.conversation_id) if ref else candidates.recent
+            return Join(joined, "reply" if ref else "recent" if joined else "new")
+        return decide(
+            message,
+            customer_id,
+            candidates,
+            now=self._now,
+            reopen_days=item.inbox.reopen_days,
+            threads_by_headers=item.capabilities.threads_by_headers,
+        )
+
+    def _take_message(self, item: Arrival, message: InboundMessage, join: Join) -> str:
+        at = self._now
+        customer_id, name = self._known.people.customer_of(customer_address(item.inbox, message), at)
+        is_new = join.conversation is None
+        conversation = join.conversation or self._new_conversation(item, message, customer_id, name)
+        entry = self._entry(item, message, conversation.id, join.reason)
+        own = sent_elsewhere(item.inbox, message)
+        automatic = message.auto_submitted or own
+        status = conversation.status if is_new else status_after(conversation, automatic=automatic)
+        stays_read = own or (message.auto_submitted and not is_new and status is Status.RESOLVED)
+        self._update(
+            conversation,
+            updated_at=at,
+            status=status,
+            snoozed_until=conversation.snoozed_until if status is Status.SNOOZED else None,
+            excerpt=out.excerpt(entry.text or message.subject),
+            unread=conversation.unread if stays_read else True,
+            last_kind=entry.kind,
+            has_attachments=conversation.has_attachments or any(not file.inline for file in entry.attachments),
+        )
+        self._known.latest[item.inbox.id, conversation.customer_id] = conversation.id
+        self._add(entry)
+        self._tell(EventType.MESSAGE_RECEIVED, conversation, entry.id, {"joined_by": join.reason})
+        if is_new and not automatic:
+            self._auto_reply(item, message, conversation, entry)
+        return conversation.id
+
+    def _new_conversation(self, item: Arrival, message: InboundMessage, customer_id: str, name: str) -> Conversation:
+        conversation = Conversation(
+            id=new_id(),
+            number=0,
+            inbox_id=item.inbox.id,
+            customer_id=customer_id,
+            customer_name=name,
+            subject=message.subject[:500],
+            status=Status.OPEN,
+            created_at=self._now,
+            updated_at=self._now,
+            team_id=item.inbox.team_id,
+            unread=not sent_elsewhere(item.inbox, message),
+            chat_id=message.thread.chat_id,
+        )
+        self._created.append(conversation.id)
+        self._known.conversations[conversation.id] = conversation
+        if message.thread.chat_id:
+            self._known.chats[item.inbox.id, message.thread.chat_id] = conversation.id
+        self._tell(EventType.CONVERSATION_CREATED, conversation)
+        return conversation
+
+    def _entry(self, item: Arrival, message: InboundMessage, conversation_id: str, reason: str) -> Message:
+        own = sent_elsewhere(item.inbox, message)
+        text = message.reply_text or message.text
+        return Message(
+            id=item.message_id,
+            conversation_id=conversation_id,
+            inbox_id=item.inbox.id,
+            kind=MessageKind.OUT if own else MessageKind.IN,
+            at=self._now,
+            sent_at=message.sent_at,
+            message_ref=message.message_ref,
+            author_id="" if not own else ACTOR,
+            sender=message.sender,
+            to=message.to,
+            cc=message.cc,
+            reply_to=message.reply_to,
+            subject=message.subject,
+            text=text,
+            full_text=message.text if message.text != text else "",
+            html=message.html,
+            attachments=item.files,
+            auto_submitted=message.auto_submitted,
+            joined_by=reason,
+            warnings=message.warnings,
+            raw_id=item.raw_id,
+            references=(*message.thread.references, *message.thread.in_reply_to)[-100:],
+            delivery=Delivery(state=State.SENT, at=self._now) if own else None,
+        )
+
+    def _auto_reply(self, item: Arrival, message: InboundMessage, conversation: Conversation, entry: Message) -> None:
+        """Answer the first message of a conversation, but no address more often than `AUTO_REPLY_EVERY` (RFC 3834)."""
+        inbox, guard = item.inbox, f"{item.inbox.id} {message.sender.key}"
+        last = self._known.auto_replied.get(guard)
+        if not inbox.auto_reply or (last is not None and self._now - last < AUTO_REPLY_EVERY):
+            return
+        self._known.auto_replied[guard] = self._now
+        self._answered.add(guard)
+        answer, queued, ref = out.outgoing(
+            message_id=new_id(),
+            conversation=conversation,
+            inbox=inbox,
+            author_id="system:auto_reply",
+            sender=Address(kind=item.capabilities.address_kind, value=inbox.address, name=inbox.name),
+            to=(message.reply_to or (message.sender,))[:1],
+            subject=_answer_subject(message.subject),
+            text=inbox.auto_reply,
+            html="",
+            answered=entry,
+            auto_submitted=True,
+            now=self._now,
+        )
+        self._messages.append(answer)
+        self._outbox.append(queued)
+        self._new_refs.append(ref)
+        self._tell(EventType.MESSAGE_QUEUED, conversation, answer.id)
+
+    def _take_update(self, item: Arrival, update: DeliveryUpdate) -> str:
+        """A bounce or receipt goes to the very message it is about; a notice of an unknown one is a message itself."""
+        target = self._sent_message(item, update)
+        notice = update.notice
+        if target is None:
+            return self._take_notice(item, notice, None) if notice is not None else ""
+        message_id, document = target
+        conversation = self._known.conversations[document["conversation_id"]]
+        new = _STATES.get(update.state)
+        current = State(document["delivery"]["state"])
+        if new is not None and may_follow(current, new) and (update.permanent or new is not State.BOUNCED):
+            fields = {"state": new.value, "at": update.at or self._now, "reason": update.reason, "code": update.code}
+            self._deliveries[message_id] = fields
+            document["delivery"] = document["delivery"] | fields
+            failed = new in (State.BOUNCED, State.FAILED)
+            if failed:
+                conversation = self._reopen(conversation)
+                if update.recipient:
+                    self._bounced[f"{item.capabilities.address_kind}:{update.recipient}"] = update.reason or update.code
+            self._tell(EventType.MESSAGE_STATE, conversation, message_id, {"state": new.value})
+        if update.state in ("complained", "unsubscribed") and update.recipient:
+            self._opted_out.add(f"{item.capabilities.address_kind}:{update.recipient}")
+        if notice is not None:
+            self._take_notice(item, notice, conversation)
+        return conversation.id
+
+    def _take_notice(self, item: Arrival, notice: InboundMessage, conversation: Conversation | None) -> str:
+        receipt_id = digest(item.inbox.id, notice.external_id)
+        if receipt_id in self._receipts:
+            return str(self._receipts[receipt_id]["conversation_id"])
+        if conversation is None:
+            conversation_id = self._take_message(item, notice, self._join(item, notice))
+        else:
+            entry = self._entry(item, notice, conversation.id, "bounce")
+            conversation = self._known.conversations[conversation.id]
+            excerpt = out.excerpt(entry.text)
+            self._update(conversation, updated_at=self._now, excerpt=excerpt, last_kind=entry.kind, unread=True)
+            self._add(entry)
+            self._tell(EventType.MESSAGE_RECEIVED, conversation, entry.id, {"joined_by": "bounce"})
+            conversation_id = conversation.id
+        self._receipts[receipt_id] = {"_id": receipt_id, "raw_id": item.raw_id, "message_id": item.message_id}
+        self._receipts[receipt_id] |= {"conversation_id": conversation_id, "at": self._now}
+        return conversation_id
+
+    def _sent_message(self, item: Arrival, update: DeliveryUpdate) -> tuple[str, dict[str, Any]] | None:
+        """The message an update is about: by its signed token, else by its reference and a recipient of it."""
+        message_id = self._known.bounce_target(update)
+        if message_id in self._known.sent and self._known.sent[message_id]["inbox_id"] == item.inbox.id:
+            return message_id, self._known.sent[message_id]
+        ref = self._known.refs.get(ref_id(item.inbox.id, update.message_ref)) if update.message_ref else None
+        if ref is None or ref.message_id not in self._known.sent:
+            return None
+        recipient = f"{item.capabilities.address_kind}:{update.recipient}"
+        if update.recipient and recipient not in ref.participants:
+            return None
+        return ref.message_id, self._known.sent[ref.message_id]
+
+    def _reopen(self, conversation: Conversation) -> Conversation:
+        status = conversation.status if conversation.status is Status.SPAM else Status.OPEN
+        return self._update(conversation, status=status, snoozed_until=None, failed=True, unread=True)
+
+    def _update(self, conversation: Conversation, **changes: Any) -> Conversation:
+        current = self._known.conversations[conversation.id]
+        updated = msgspec.structs.replace(current, **changes, version=current.version + 1)
+        self._known.conversations[conversation.id] = updated
+        self._changed.add(conversation.id)
+        return updated
+
+    def _add(self, entry: Message) -> None:
+        self._messages.append(entry)
+        if not entry.message_ref or entry.sender is None:
+            return
+        ref = Ref(
+            id=ref_id(entry.inbox_id, entry.message_ref),
+            conversation_id=entry.conversation_id,
+            message_id=entry.id,
+            at=self._now,
+            participants=participants([entry.sender.key], [a.key for a in (*entry.to, *entry.cc)]),
+        )
+        self._new_refs.append(ref)
+        self._known.refs.setdefault(ref.id, ref)
+
+    def _tell(
+        self, kind: EventType, conversation: Conversation, message_id: str = "", data: dict[str, Any] | None = None
+    ) -> None:
+        self._events.append(
+            Event(
+                type=kind,
+                at=self._now,
+                actor=ACTOR,
+                inbox_id=conversation.inbox_id,
+                conversation_id=conversation.id,
+                customer_id=conversation.customer_id,
+                message_id=message_id,
+                data=data or {},
+            )
+        )
+
+    # --- writing -----------------------------------------------------------------------------------------------
+
+    async def _write(self) -> None:
+        stores, session = self._stores, self._session
+        await stores.raws.add_receipts(session, list(self._receipts.values()))
+        await self._known.people.save()
+        if self._created:
+            numbers = await stores.counters.take("conversation", len(self._created))
+            for conversation_id, number in zip(self._created, numbers, strict=True):
+                numbered = msgspec.structs.replace(self._known.conversations[conversation_id], number=number)
+                self._known.conversations[conversation_id] = numbered
+        created = set(self._created)
+        await stores.conversations.insert(session, [self._known.conversations[key] for key in self._created])
+        changed = [self._known.conversations[key] for key in self._changed - created]
+        await stores.conversations.replace(session, changed)
+        await stores.conversations.add_messages(session, self._messages)
+        await stores.conversations.add_refs(session, self._new_refs)
+        await stores.conversations.set_deliveries(session, self._deliveries)
+        await stores.outbox.add(session, self._outbox)
+        await stores.auto_replies.note(session, self._answered, self._now)
+        for key, why in self._bounced.items():
+            await stores.customers.set_undeliverable(session, key, why or "bounced")
+        for key in self._opted_out:
+            await stores.customers.set_opted_out(session, key)
+        for customer in self._known.people.created:
+            self._events.append(
+                Event(type=EventType.CUSTOMER_CREATED, at=self._now, actor=ACTOR, customer_id=customer.id)
+            )
+        await stores.events.append(session, self._events)
+
+
+def _answer_subject(subject: str) -> str:
+    return subject if subject.lower().startswith("re:") else f"Re: {subject}"

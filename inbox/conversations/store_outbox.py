@@ -1,0 +1,189 @@
+"""The outbox: messages on their way out. An entry is gone once its fate is known or a person must decide it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+from pymongo import ASCENDING, DeleteOne, IndexModel, ReturnDocument, UpdateOne
+
+from inbox.core.ids import new_id
+from inbox.core.mongo import Mongo, Session, from_document, to_document
+
+
+class OutboxEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One message on its way. `id` is the message's. `sending` is set right before what cannot be taken back.
+
+    `claim` fences: it is new with every lease, and only its holder may mark or settle the entry, so that a sender that
+    slept through its lease cannot send beside its successor.
+    """
+
+    id: str
+    inbox_id: str
+    due_at: datetime
+    sending: bool = False
+    attempts: int = 0
+    first_at: datetime
+    """When it was queued first; retries end some time after."""
+    claim: str = ""
+    leased_until: datetime
+
+
+class OutboxStore:
+    """The collection `outbox`."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._mongo = mongo
+        self._outbox = mongo.collection("outbox")
+
+    async def prepare(self) -> None:
+        """Create the collection and its indexes."""
+        await self._mongo.ensure(
+            "outbox",
+            [
+                IndexModel([("sending", ASCENDING), ("due_at", ASCENDING), ("leased_until", ASCENDING)]),
+                IndexModel([("inbox_id", ASCENDING)]),
+            ],
+        )
+
+    async def add(self, session: Session, entries: Sequence[OutboxEntry]) -> None:
+        """Queue messages, in the transaction that writes them."""
+        if entries:
+            await self._outbox.insert_many([to_document(entry) for entry in entries], session=session)
+
+    async def claim(self, now: datetime, lease_seconds: float, limit: int) -> list[OutboxEntry]:
+        """Lease up to `limit` due entries; nobody else gets them until the lease ends."""
+        free = {"sending": False, "due_at": {"$lte": now}, "leased_until": {"$lte": now}}
+        cursor = self._outbox.find(free, {"_id": 1}).sort("due_at", ASCENDING).limit(limit)
+        ids = [document["_id"] for document in await cursor.to_list(limit)]
+        if not ids:
+            return []
+        claim, until = new_id(), now + timedelta(seconds=lease_seconds)
+        await self._outbox.update_many({"_id": {"$in": ids}, **free}, {"$set": {"claim": claim, "leased_until": until}})
+        claimed = self._outbox.find({"_id": {"$in": ids}, "claim": claim})
+        return [from_document(document, OutboxEntry) for document in await claimed.to_list(limit)]
+
+    async def mark_sending(self, session: Session, claims: Mapping[str, str]) -> set[str]:
+        """Set `sending` on entries (id -> claim) whose claim still holds; answers those that now may be sent."""
+        query = {"_id": {"$in": list(claims)}, "sending": False}
+        cursor = self._outbox.find(query, {"claim": 1}, session=session)
+        documents = await cursor.to_list(len(claims))
+        held = [document["_id"] for document in documents if claims[document["_id"]] == document["claim"]]
+        if held:
+            await self._outbox.update_many({"_id": {"$in": held}}, {"$set": {"sending": True}}, session=session)
+        return set(held)
+
+    async def renew(self, claims: Mapping[str, str], until: datetime) -> None:
+        """Keep the leases (id -> claim) of what is still being sent."""
+        query = {"_id": {"$in": list(claims)}, "claim": {"$in": list(set(claims.values()))}}
+        await self._outbox.update_many(query, {"$set": {"leased_until": until}})
+
+    async def settle(
+        self, session: Session, finished: Mapping[str, str], again: Sequence[tuple[OutboxEntry, datetime]]
+    ) -> None:
+        """Remove what is finished (id -> claim) and put back what is to be tried again at a time."""
+        writes: list[DeleteOne | UpdateOne] = [
+            DeleteOne({"_id": key, "claim": claim}) for key, claim in finished.items()
+        ]
+        for entry, due_at in again:
+            fields = {
+                "sending": False,
+                "due_at": due_at,
+                "attempts": entry.attempts,
+                "leased_until": due_at,
+                "claim": "",
+            }
+            writes.append(UpdateOne({"_id": entry.id, "claim": entry.claim}, {"$set": fields}))
+        if writes:
+            await self._outbox.bulk_write(writes, ordered=False, session=session)
+
+    async def put_back(self, entries: Sequence[OutboxEntry], due_at: datetime) -> None:
+        """Give back leased entries that were not begun."""
+        query = {
+            "_id": {"$in": [entry.id for entry in entries]},
+            "claim": {"$in": [entry.claim for entry in entries]},
+            "sending": False,
+        }
+        await self._outbox.update_many(query, {"$set": {"claim": "", "leased_until": due_at, "due_at": due_at}})
+
+    async def abandoned(self, now: datetime, limit: int = 100) -> list[OutboxEntry]:
+        """Entries whose sender vanished after the point of no return."""
+        cursor = self._outbox.find({"sending": True, "leased_until": {"$lte": now}}).limit(limit)
+        return [from_document(document, OutboxEntry) for document in await cursor.to_list(limit)]
+
+    async def withdraw(self, session: Session, message_id: str, now: datetime) -> bool:
+        """Remove an entry nobody is sending; False where it is too late."""
+        query = {"_id": message_id, "sending": False, "leased_until": {"$lte": now}}
+        result = await self._outbox.delete_one(query, session=session)
+        return bool(result.deleted_count)
+
+    async def release_all(self, now: datetime) -> None:
+        """End every lease: for the one process that knows that no other is alive."""
+        await self._outbox.update_many({"leased_until": {"$gt": now}}, {"$set": {"leased_until": now}})
+
+    async def next_due(self) -> datetime | None:
+        """When the next entry is due."""
+        cursor = self._outbox.find({"sending": False}, {"due_at": 1}).sort("due_at", ASCENDING).limit(1)
+        documents = await cursor.to_list(1)
+        return documents[0]["due_at"] if documents else None
+
+    async def queued(self, inbox_id: str) -> int:
+        """How many messages of an inbox are on their way, counted up to 10,000."""
+        return int(await self._outbox.count_documents({"inbox_id": inbox_id}, limit=10_000))
+
+
+class Buckets:
+    """Token buckets that all processes share: so many a minute, with at most a minute's worth saved up."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._buckets = mongo.collection("buckets")
+
+    async def take(self, name: str, wanted: int, per_minute: int, now: datetime) -> int:
+        """Take up to `wanted` tokens; answers how many there were."""
+        burst = max(1, per_minute // 6)  # ten seconds' worth, so that a minute never holds many more than its share
+        refill = {
+            "$min": [
+                burst,
+                {
+                    "$add": [
+                        {"$ifNull": ["$tokens", burst]},
+                        {
+                            "$multiply": [
+                                {"$divide": [{"$subtract": [now, {"$ifNull": ["$at", now]}]}, 60_000]},
+                                per_minute,
+                            ]
+                        },
+                    ]
+                },
+            ]
+        }
+        taken = {"$max": [0, {"$min": [wanted, {"$floor": "$tokens"}]}]}
+        document = await self._buckets.find_one_and_update(
+            {"_id": name},
+            [
+                {"$set": {"tokens": refill, "at": now}},
+                {"$set": {"taken": taken}},
+                {"$set": {"tokens": {"$subtract": ["$tokens", "$taken"]}}},
+            ],
+            upsert=True,
+            return_document=ReturnDocument.AFTER,
+        )
+        return int(document["taken"])
+
+
+class AutoReplies:
+    """When each address was last answered automatically: the loop guard's memory."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._sent = mongo.collection("auto_replies")
+
+    async def last(self, session: Session, keys: Collection[str]) -> dict[str, datetime]:
+        """Times by `inbox_id address-key`."""
+        cursor = self._sent.find({"_id": {"$in": list(keys)}}, session=session)
+        return {document["_id"]: document["at"] async for document in cursor}
+
+    async def note(self, session: Session, keys: Collection[str], at: datetime) -> None:
+        """Remember automatic answers."""
+        for key in keys:
+            await self._sent.update_one({"_id": key}, {"$set": {"at": at}}, upsert=True, session=session)

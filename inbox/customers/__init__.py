@@ -1,0 +1,1 @@
+"""Customers and the identities they are known by."""

@@ -1,0 +1,1 @@
+"""Background roles: thin loops, each calling one service."""
