@@ -75,7 +75,7 @@ $(VENV)/.run-installed: requirements.lock pyproject.toml | $(BIN)/python
 
 $(VENV)/.dev-installed: requirements-dev.lock $(VENV)/.run-installed
 	@echo "Installing Python packages for tests ..."
-	@$(PIP) install --require-hashes --requirement requirements-dev.lock
+	@$(PIP) install --require-hashes --use-pep517 --no-build-isolation --requirement requirements-dev.lock
 	@touch $@
 
 $(NPM_DONE): package.json package-lock.json .npmrc
