@@ -1,0 +1,1 @@
+"""Inboxes: configured addresses and accounts, their secrets and their health."""

@@ -1,0 +1,69 @@
+"""How inboxes are doing: what workers tell, and the report for the health page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+import structlog
+
+from inbox.core.clock import Clock
+from inbox.core.events import Event, EventType
+from inbox.inboxes.catalogue import Catalogue
+from inbox.inboxes.model import HealthReport, HealthState
+from inbox.inboxes.store import InboxStore
+
+log = structlog.get_logger()
+QueueLength = Callable[[str], Awaitable[int]]
+"""Inbox id -> messages that wait to leave it."""
+_TELL_EVERY = 1.0  # seconds: times of day are shown to the minute, and thousands of mails come in a second
+
+
+class HealthBook:
+    """Keeps the health of every inbox. Tells the others (an event) only when a state has changed."""
+
+    def __init__(self, store: InboxStore, catalogue: Catalogue, clock: Clock, queue: QueueLength | None) -> None:
+        self._store = store
+        self._catalogue = catalogue
+        self._clock = clock
+        self._queue = queue
+        self._told: dict[tuple[str, str], float] = {}
+
+    async def set(self, inbox_id: str, state: HealthState, words: str, by: str) -> None:
+        """Note a state, in words for an admin. The event goes out in the transaction that changes the state."""
+        inbox = await self._catalogue.get(inbox_id)
+        words = await self._catalogue.redacted(inbox_id, words)
+        if state is HealthState.OK and inbox.health.state is state and inbox.health.words == words:
+            await self.saw(inbox_id, "checked_at", self._clock())
+            return
+        now = self._clock()
+        data = {"state": state.value, "words": words, "name": inbox.name}
+        event = Event(type=EventType.INBOX_HEALTH, at=now, actor=by, inbox_id=inbox_id, data=data)
+        if await self._store.set_health(inbox_id, state, words, now, event):
+            self._catalogue.forget()
+            log.info("inbox health", inbox_id=inbox_id, state=state.value, words=words)
+
+    async def saw(self, inbox_id: str, what: str, at: datetime) -> None:
+        """Move `last_in`, `last_out` or `checked_at` forward; written once a second at most."""
+        now = time.monotonic()
+        if now - self._told.get((inbox_id, what), -_TELL_EVERY) < _TELL_EVERY:
+            return
+        self._told[inbox_id, what] = now
+        await self._store.saw(inbox_id, what, at)
+
+    async def reconciled(self, inbox_id: str, missing: int) -> None:
+        """Keep how many messages the server has that the store has not."""
+        await self._store.reconciled(inbox_id, missing, self._clock())
+        self._catalogue.forget()
+
+    async def report(self, inbox_id: str, connected: bool | None) -> HealthReport:
+        """What the health page shows, straight from the store."""
+        self._catalogue.forget()
+        inbox = await self._catalogue.get(inbox_id)
+        return HealthReport(
+            inbox=inbox,
+            problems=tuple(await self._store.problems(inbox_id)),
+            waiting=await self._queue(inbox_id) if self._queue else 0,
+            connected=connected,
+        )

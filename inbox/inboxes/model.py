@@ -1,0 +1,230 @@
+"""Inboxes: types and rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from channels.base import AddressKind, CheckStep, InboundMessage
+
+_LOOP_TOKEN = re.compile(r"\bortoo-test-[0-9a-f]{32}\b")
+
+
+class HealthState(StrEnum):
+    """How an inbox is doing, at a glance."""
+
+    UNKNOWN = "unknown"
+    OK = "ok"
+    DEGRADED = "degraded"
+    """Trying again by itself."""
+    DEAD = "dead"
+    """A person must act."""
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """What the health page shows."""
+
+    state: HealthState = HealthState.UNKNOWN
+    words: str = ""
+    since: datetime | None = None
+    checked_at: datetime | None = None
+    last_in: datetime | None = None
+    last_out: datetime | None = None
+    reconciled_at: datetime | None = None
+    missing: int = 0
+    """Messages the server has and the store has not, at the last reconciliation."""
+    token_expires_at: datetime | None = None
+
+
+class Mark(StrEnum):
+    """What the list of inboxes shows beside a name."""
+
+    OK = "ok"
+    UNKNOWN = "unknown"
+    PAUSED = "paused"
+    DEGRADED = "degraded"
+    DEAD = "dead"
+
+
+class Inbox(msgspec.Struct, frozen=True, kw_only=True):
+    """One configured address or account of a channel."""
+
+    id: str
+    channel: str
+    name: str
+    created_at: datetime
+    address: str = ""
+    """Normalised address customers reach it by; unique among inboxes of the same address kind."""
+    settings: dict[str, Any] = {}
+    """The channel's fields without the secret ones."""
+    paused: bool = False
+    catch_all: bool = False
+    """Takes mail at the door for addresses no other inbox has."""
+    team_id: str = ""
+    signature: str = ""
+    """Sanitised HTML put below replies of agents who have none of their own."""
+    reopen_days: int = 30
+    """A customer's message joins their last conversation for so long after it was resolved."""
+    max_per_minute: int = 0
+    """Messages sent a minute, 0 for no limit."""
+    auto_reply: str = ""
+    """Plain text sent once when a new conversation begins; empty for none."""
+    health: Health = Health()
+    version: int = 0
+    """Rises with every change of settings, so that workers rebuild their adapters."""
+    built_in: bool = False
+    """The inbox a new workspace began with."""
+    archived_at: datetime | None = None
+    """Taken out of use: neither receives nor sends; its conversations stay."""
+
+    @property
+    def mark(self) -> Mark:
+        """The worst of what is known, as one word."""
+        if self.health.state is HealthState.DEAD:
+            return Mark.DEAD
+        if self.paused:
+            return Mark.PAUSED
+        if self.health.state is HealthState.DEGRADED or self.health.missing:
+            return Mark.DEGRADED
+        return Mark(self.health.state.value)
+
+
+class InboxForm(msgspec.Struct, frozen=True, kw_only=True):
+    """What an admin fills in. `settings` are the channel's fields; a secret that is missing or empty stays as saved."""
+
+    name: str
+    address: str = ""
+    settings: Mapping[str, Any] = {}
+    catch_all: bool = False
+    signature: str = ""
+    reopen_days: int = 30
+    max_per_minute: int = 0
+    auto_reply: str = ""
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that went wrong with an inbox, for its health page."""
+
+    at: datetime
+    state: HealthState
+    words: str
+
+
+class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The health page of one inbox."""
+
+    inbox: Inbox
+    problems: tuple[Problem, ...]
+    """Newest first."""
+    waiting: int = 0
+    """Messages that are to leave and have not yet."""
+    connected: bool | None = None
+    """Whether the account's OAuth connection is alive; None where the inbox does not use one."""
+
+
+class LoopState(StrEnum):
+    """How far a message sent to ourselves has come."""
+
+    SENDING = "sending"
+    SENT = "sent"
+    CAUGHT = "caught"
+    """It went to the catcher, from where nothing comes back."""
+    SEEN = "seen"
+    FAILED = "failed"
+
+
+class LoopTest(msgspec.Struct, frozen=True, kw_only=True):
+    """A message an inbox sent to itself, to see whether it comes back. The id is the token in its subject."""
+
+    id: str
+    inbox_id: str
+    at: datetime
+    state: LoopState = LoopState.SENDING
+    words: str = ""
+    seen_at: datetime | None = None
+
+
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a live check of an inbox found."""
+
+    steps: tuple[CheckStep, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every step went well."""
+        return all(step.ok for step in self.steps)
+
+
+class Caught(msgspec.Struct, frozen=True, kw_only=True):
+    """A mail the catcher kept instead of letting it leave."""
+
+    id: str
+    inbox_id: str
+    at: datetime
+    sender: str
+    recipients: tuple[str, ...]
+    subject: str
+    size: int
+    file_id: str = ""
+    """Where the source is, when it is too large for the document."""
+
+
+class CaughtMail(msgspec.Struct, frozen=True, kw_only=True):
+    """A caught mail, opened."""
+
+    caught: Caught
+    head: str
+    """The header lines as they would have left."""
+    message: InboundMessage | None
+    """As the inbox's own channel reads it; None where it reads no message in it."""
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """An account's OAuth tokens as stored; the id is the inbox's."""
+
+    id: str
+    sealed: bytes
+    expires_at: datetime
+    version: int
+    refused: str = ""
+    """Why the provider takes the refresh token no more; empty while it lives."""
+
+
+class OAuthAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """A sign-in at a provider that somebody began. The id is the digest of the state parameter."""
+
+    id: str
+    agent_id: str
+    inbox_id: str
+    sealed_verifier: bytes
+    expires_at: datetime
+
+
+def address_key(kind: AddressKind, address: str) -> str:
+    """The key under which an address is unique among inboxes, for example `email:support@x.mn`."""
+    return f"{kind}:{address}"
+
+
+def normalise(kind: AddressKind, address: str) -> str:
+    """An address as it is compared: e-mail in lower case, a phone number without blanks."""
+    if kind == "email":
+        return address.strip().lower()
+    return re.sub(r"[\s()./-]", "", address)
+
+
+def without_tag(address: str) -> str:
+    """An e-mail address without what follows the first plus sign of its local part (RFC 5233)."""
+    local, at, domain = address.rpartition("@")
+    tagless = local.partition("+")[0]
+    return f"{tagless}{at}{domain}" if tagless else address
+
+
+def loop_token(subject: str) -> str | None:
+    """The token of one of our loop tests that a subject holds."""
+    found = _LOOP_TOKEN.search(subject)
+    return found.group() if found else None

@@ -1,0 +1,138 @@
+"""The settings pages of inboxes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from channels.base import Channel
+from inbox.accounts.model import Permission
+from inbox.core.errors import Conflict, Invalid
+from inbox.inboxes import web_form
+from inbox.inboxes.model import Inbox, InboxForm
+from inbox.inboxes.service import InboxService
+from inbox.inboxes.web_catcher import CatcherPages
+from inbox.inboxes.web_trying import TryingPages
+from inbox.web.pages import actor, form, redirect, render
+from inbox.web.routes import Route
+
+_LIST = "/settings/inboxes"
+
+
+class InboxPages:
+    """List, add, change, pause and archive inboxes; with what tries them and the catcher, all pages of this room.
+
+    `public_url` is where people reach this copy, empty for the address they came by.
+    """
+
+    def __init__(self, inboxes: InboxService, public_url: str = "") -> None:
+        self._inboxes = inboxes
+        self._parts = (TryingPages(inboxes, public_url), CatcherPages(inboxes))
+
+    def routes(self) -> list[Route]:
+        """Every route of the room."""
+        admin = Permission.SETTINGS
+        own = [
+            Route("GET", _LIST, self.list, admin),
+            Route("GET", f"{_LIST}/new", self.new, admin),
+            Route("POST", f"{_LIST}/new", self.create, admin),
+            Route("GET", f"{_LIST}/{{id}}", self.show, admin),
+            Route("POST", f"{_LIST}/{{id}}", self.save, admin),
+            Route("POST", f"{_LIST}/{{id}}/pause", self.pause, admin),
+            Route("POST", f"{_LIST}/{{id}}/resume", self.resume, admin),
+            Route("POST", f"{_LIST}/{{id}}/archive", self.archive, admin),
+        ]
+        return own + [route for part in self._parts for route in part.routes()]
+
+    async def list(self, request: web.Request) -> web.StreamResponse:
+        """Every inbox with how it does."""
+        inboxes = await self._inboxes.inboxes(actor(request))
+        channels = {inbox.id: self._inboxes.channel(inbox.channel) for inbox in inboxes}
+        return await render(request, "ui/inboxes/list.html", inboxes=inboxes, channels=channels)
+
+    async def new(self, request: web.Request) -> web.StreamResponse:
+        """Choose a kind of inbox and its provider, then fill in the form."""
+        name = request.query.get("channel", "")
+        if not name:
+            kinds = [(channel, web_form.leading(channel)) for channel in self._inboxes.channels.values()]
+            return await render(request, "ui/inboxes/choose.html", kinds=kinds)
+        channel = self._inboxes.channel(name)
+        blank = web_form.blank(channel, request.query.get("preset", ""))
+        return await self._form(request, channel, blank, {})
+
+    async def create(self, request: web.Request) -> web.StreamResponse:
+        """Add an inbox and go on to its page, where it can be tried."""
+        sent = await form(request)
+        channel = self._inboxes.channel(sent.get("channel", ""))
+        filled, wrong = web_form.read(channel, sent)
+        try:
+            if wrong:
+                raise Invalid("Please correct what is marked.", fields=wrong)
+            inbox = await self._inboxes.create(actor(request), channel.name, filled)
+        except Invalid as error:
+            return await self._form(request, channel, filled, {**error.fields, **wrong})
+        return redirect(f"{_LIST}/{inbox.id}?done=created")
+
+    async def show(self, request: web.Request) -> web.StreamResponse:
+        """One inbox's settings."""
+        inbox = await self._inboxes.get(request.match_info["id"])
+        if inbox.archived_at is not None:
+            raise Conflict("This inbox was archived: it neither receives nor sends.")
+        return await self._form(request, self._inboxes.channel(inbox.channel), web_form.of_inbox(inbox), {}, inbox)
+
+    async def save(self, request: web.Request) -> web.StreamResponse:
+        """Change one inbox."""
+        sent = await form(request)
+        inbox = await self._inboxes.get(request.match_info["id"])
+        channel = self._inboxes.channel(inbox.channel)
+        filled, wrong = web_form.read(channel, sent)
+        version = sent.get("version", "")
+        try:
+            if wrong:
+                raise Invalid("Please correct what is marked.", fields=wrong)
+            await self._inboxes.update(
+                actor(request), inbox.id, filled, version=int(version) if version.isdecimal() else None
+            )
+        except Invalid as error:
+            return await self._form(request, channel, filled, {**error.fields, **wrong}, inbox)
+        return redirect(f"{_LIST}/{inbox.id}?done=saved")
+
+    async def pause(self, request: web.Request) -> web.StreamResponse:
+        """Stop fetching and sending."""
+        inbox = await self._inboxes.pause(actor(request), request.match_info["id"])
+        return redirect(f"{_LIST}/{inbox.id}?done=paused")
+
+    async def resume(self, request: web.Request) -> web.StreamResponse:
+        """Go on."""
+        inbox = await self._inboxes.resume(actor(request), request.match_info["id"])
+        return redirect(f"{_LIST}/{inbox.id}?done=resumed")
+
+    async def archive(self, request: web.Request) -> web.StreamResponse:
+        """Take an inbox out of use, once its name was typed."""
+        inbox = await self._inboxes.get(request.match_info["id"])
+        try:
+            await self._inboxes.archive(actor(request), inbox.id, (await form(request)).get("typed_name", ""))
+        except Invalid as error:
+            channel = self._inboxes.channel(inbox.channel)
+            return await self._form(request, channel, web_form.of_inbox(inbox), error.fields, inbox)
+        return redirect(_LIST)
+
+    async def _form(
+        self,
+        request: web.Request,
+        channel: Channel,
+        filled: InboxForm,
+        errors: Mapping[str, str],
+        inbox: Inbox | None = None,
+    ) -> web.Response:
+        saved = await self._inboxes.saved_secrets(actor(request), inbox.id) if inbox else frozenset()
+        return await render(
+            request,
+            "ui/inboxes/form.html",
+            status=422 if errors else 200,
+            view=web_form.view(channel, filled, errors, saved),
+            inbox=inbox,
+            connected=await self._inboxes.connected(inbox) if inbox else None,
+            done=request.query.get("done", ""),
+        )
