@@ -348,11 +348,14 @@ class _Protocol(IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib publis
 def fetched_bodies(lines: Iterable[bytes | bytearray]) -> dict[int, bytes]:
     """UID -> mail out of the lines of a FETCH response; literals are its bytearrays. An empty one is none."""
     bodies: dict[int, bytes] = {}
-    uid, body = 0, b""
+    uid, body, in_literal = 0, b"", False
     for line in [*lines, b"0 FETCH ("]:
         if isinstance(line, bytearray):
-            body = bytes(line)
+            body, in_literal = bytes(line), True
             continue
+        if in_literal and not line.startswith((b")", b" ")):
+            body = b""  # the literal's length was wrong: it swallowed what follows
+        in_literal = False
         if _FETCH.match(line):
             if uid and body:
                 bodies[uid] = body

@@ -39,6 +39,8 @@ class EmailSettings(msgspec.Struct, frozen=True, kw_only=True):
     start: Literal["all", "new"] = "all"
     """What becomes of the mail a folder holds when it is first seen."""
     smtp: Server
+    connections: int = 4
+    """How many to the SMTP server at once."""
     plus_addressing: bool = False
 
 
@@ -47,13 +49,17 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
 
     imap: tuple[str, int, Security]
     smtp: tuple[str, int, Security]
+    connections: int
 
 
 PRESETS: Mapping[str, Preset] = {
     # https://support.google.com/mail/answer/7126229
-    "gmail": Preset(imap=("imap.gmail.com", 993, "tls"), smtp=("smtp.gmail.com", 465, "tls")),
+    "gmail": Preset(imap=("imap.gmail.com", 993, "tls"), smtp=("smtp.gmail.com", 465, "tls"), connections=4),
     # https://learn.microsoft.com/exchange/clients-and-mobile-in-exchange-online/pop3-and-imap4
-    "microsoft": Preset(imap=("outlook.office365.com", 993, "tls"), smtp=("smtp.office365.com", 587, "starttls")),
+    # and three connections at most: https://learn.microsoft.com/exchange/troubleshoot/send-emails/smtp-submission-improvements
+    "microsoft": Preset(
+        imap=("outlook.office365.com", 993, "tls"), smtp=("smtp.office365.com", 587, "starttls"), connections=3
+    ),
 }
 DEFAULT_PORTS: Mapping[str, Mapping[Security, int]] = {
     "imap": {"tls": 993, "starttls": 143, "none": 143},
@@ -66,22 +72,26 @@ def read(settings: Mapping[str, Any]) -> EmailSettings:
     """Settings that passed `validate` as the adapter's own; what is not set takes its default."""
     provider = text(settings, "provider", "custom")
     builtin = provider == "builtin"
-    preset = provider in PRESETS
+    preset = PRESETS.get(provider)
     imap = _server(settings, "imap")
     smtp = _server(settings, "smtp")
-    if not smtp.username:
+    login = text(settings, "smtp_login", "same")
+    if preset is not None or login == "same":
         smtp = msgspec.structs.replace(smtp, username=imap.username, password=imap.password)
+    elif login == "none":
+        smtp = msgspec.structs.replace(smtp, username="", password="")
     return EmailSettings(
         address=text(settings, "address").lower(),
         name=text(settings, "name"),
-        inbound="door" if builtin or (not preset and settings.get("inbound") == "door") else "imap",
-        outbound="catcher" if builtin or (not preset and settings.get("outbound") == "catcher") else "smtp",
+        inbound="door" if builtin or (preset is None and settings.get("inbound") == "door") else "imap",
+        outbound="catcher" if builtin or (preset is None and settings.get("outbound") == "catcher") else "smtp",
         auth="oauth" if not builtin and settings.get("auth") == "oauth" else "password",
         imap=imap,
         folders=folders(settings),
         start="new" if settings.get("start") == "new" else "all",
         smtp=smtp,
-        plus_addressing=builtin or preset or bool(settings.get("plus_addressing")),
+        connections=preset.connections if preset else 4,
+        plus_addressing=builtin or preset is not None or bool(settings.get("plus_addressing")),
     )
 
 
@@ -100,10 +110,11 @@ def text(settings: Mapping[str, Any], name: str, default: str = "") -> str:
 def _server(settings: Mapping[str, Any], protocol: Literal["imap", "smtp"]) -> Server:
     preset = PRESETS.get(text(settings, "provider"))
     username = text(settings, f"{protocol}_username")
+    if protocol == "imap":
+        username = username or text(settings, "address").lower()
     password = str(settings.get(f"{protocol}_password") or "")
     if preset is not None:
         host, port, security = getattr(preset, protocol)
-        username = username or text(settings, "address")
         return Server(host=host, port=port, security=security, username=username, password=password)
     secured = _SECURITY.get(text(settings, f"{protocol}_security"), "tls")
     return Server(

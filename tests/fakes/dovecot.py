@@ -19,11 +19,11 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-import pytest
-
 from tests.fakes.certificates import Certificates
+from tests.fixtures.requirements import require
 
 PASSWORD = "horse-relay"
+_PROGRAM = "/usr/sbin/dovecot"
 _START_SECONDS = 20
 
 _CONFIG = """
@@ -38,6 +38,7 @@ protocols = imap
 listen = 127.0.0.1
 disable_plaintext_auth = no
 auth_mechanisms = plain login
+auth_failure_delay = 0
 mail_location = maildir:~/Maildir
 mailbox_list_index = no
 mail_max_userip_connections = 100
@@ -56,6 +57,9 @@ userdb {{
 }}
 service anvil {{
   chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service imap-login {{
   chroot =
@@ -156,13 +160,14 @@ class Dovecot:
     def start(self) -> None:
         """Start and wait until it takes connections."""
         as_nobody = {"user": self.account.pw_uid, "group": self.account.pw_gid, "extra_groups": []}
-        self._process = subprocess.Popen(
-            ["/usr/sbin/dovecot", "-F", "-c", str(self.base / "dovecot.conf")],
-            stderr=(self.base / "dovecot.err").open("ab"),
-            cwd=self.base,
-            start_new_session=True,
-            **(as_nobody if os.getuid() == 0 else {}),  # type: ignore[call-overload]  # keywords of mixed types
-        )
+        with (self.base / "dovecot.err").open("ab") as errors:
+            self._process = subprocess.Popen(
+                [_PROGRAM, "-F", "-c", str(self.base / "dovecot.conf")],
+                stderr=errors,
+                cwd=self.base,
+                start_new_session=True,
+                **(as_nobody if os.getuid() == 0 else {}),  # type: ignore[call-overload]  # keywords of mixed types
+            )
         deadline = time.monotonic() + _START_SECONDS
         while True:
             try:
@@ -219,13 +224,8 @@ class Dovecot:
 
 
 def require_dovecot() -> None:
-    """Skip where Dovecot is not installed; in CI that is a failure."""
-    if Path("/usr/sbin/dovecot").exists():
-        return
-    words = "Dovecot is not installed (Debian: apt-get install dovecot-imapd)"
-    if os.environ.get("CI"):
-        pytest.fail(words)
-    pytest.skip(words)
+    """The end of this test where Dovecot is not installed: a skip, a failure under CI."""
+    require("Dovecot (Debian: dovecot-imapd)", Path(_PROGRAM).exists() or None)
 
 
 def _free_port() -> int:
