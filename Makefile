@@ -16,8 +16,7 @@ BUNDLE := inbox/web/static/dist/manifest.json
 # The bundle carries the icons that pages, scripts and channels name, so it depends on all of them.
 BUNDLED := inbox/web/static/build.mjs $(shell find channels inbox templates -type f -not -path '*/static/dist/*' \
 	\( -path '*/static/src/*' -o -name '*.html' -o -name '*.py' \))
-CATALOGUES := $(patsubst %.po,%.mo,$(shell find inbox templates -name '*.po'))
-READY := $(VENV)/.run-installed $(BUNDLE) $(CATALOGUES)
+READY := $(VENV)/.run-installed $(BUNDLE)
 
 .PHONY: help run demo test lint bench lock clean mongod-libraries test-servers
 
@@ -36,7 +35,7 @@ test: $(VENV)/.dev-installed $(READY) mongod-libraries test-servers ## all tests
 lint: $(VENV)/.dev-installed $(NPM_DONE) ## style, types and the arrows between packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy config channels inbox workers tests bench
+	$(BIN)/mypy config channels inbox workers tests $(wildcard bench/*.py)
 	$(BIN)/lint-imports
 	npm run --silent types
 
@@ -88,9 +87,6 @@ $(NPM_DONE): package.json package-lock.json .npmrc
 $(BUNDLE): $(NPM_DONE) $(BUNDLED)
 	@echo "Bundling the pages ..."
 	@npm run --silent build
-
-%.mo: %.po | $(VENV)/.run-installed
-	@$(BIN)/pybabel --quiet compile --input-file $< --output-file $@
 
 mongod-libraries:
 	@PATH=$$PATH:/sbin; ! command -v ldconfig >/dev/null || ldconfig -p | grep -F libcurl.so.4 >/dev/null \
