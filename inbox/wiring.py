@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,7 +29,7 @@ from inbox.conversations.store_outbox import AutoReplies, Buckets, OutboxStore
 from inbox.conversations.store_raw import RawStore
 from inbox.core import embedded
 from inbox.core.clock import utcnow
-from inbox.core.crypto import load_keyring
+from inbox.core.crypto import Keyring, load_keyring
 from inbox.core.dispatch import Dispatcher, open_broker
 from inbox.core.files import Files
 from inbox.core.ids import new_id
@@ -52,6 +53,7 @@ class House(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
     """This process, as leases name it."""
     mongo: Mongo
+    keyring: Keyring
     leases: Leases
     events: EventStore
     files: Files
@@ -90,7 +92,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
 async def _furnish(
     settings: Settings, mongo: Mongo, stack: AsyncExitStack, ended: Callable[[], Awaitable[int]] | None
 ) -> House:
-    keyring = load_keyring(settings.secret_key.get_secret_value(), settings.data)
+    keyring = await asyncio.to_thread(load_keyring, settings.secret_key.get_secret_value(), settings.data)
     events, counters, leases, files = EventStore(mongo), Counters(mongo), Leases(mongo), Files(mongo)
     account_store, inbox_store, customer_store = AccountStore(mongo), InboxStore(mongo, events), CustomerStore(mongo)
     store, outbox, raws = ConversationStore(mongo), OutboxStore(mongo), RawStore(mongo, files)
@@ -132,6 +134,7 @@ async def _furnish(
         settings=settings,
         owner=owner,
         mongo=mongo,
+        keyring=keyring,
         leases=leases,
         events=events,
         files=files,

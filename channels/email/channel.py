@@ -270,4 +270,5 @@ CHANNEL = Channel(
     fields=FIELDS,
     build=build,
     validate=validate,
+    built_in={"name": "Hello", "address": "hello@ortoo.localhost", "provider": "builtin"},
 )

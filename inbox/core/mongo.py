@@ -61,6 +61,10 @@ class Mongo:
             raise Unavailable("The database does not answer.") from error
         return cls(client, database)
 
+    async def ping(self) -> None:
+        """Raise a driver error where the database does not answer."""
+        await self.client.admin.command("ping")
+
     def close(self) -> None:
         """Close every connection."""
         self.client.close()
@@ -87,7 +91,7 @@ class Mongo:
     async def ensure(self, name: str, indexes: Sequence[IndexModel] = ()) -> None:
         """Create a collection (transactions must not have to) and its indexes, where they are missing."""
         try:
-            await self.db.create_collection(name)
+            await self.db.command("create", name)
         except OperationFailure as error:
             if error.code != _NAMESPACE_EXISTS:
                 raise

@@ -1,0 +1,42 @@
+"""The web application: every room's pages over one set of services."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from inbox.accounts.web import AccountPages
+from inbox.conversations.web import ConversationPages
+from inbox.conversations.web_dead_letters import DeadLetterPages
+from inbox.customers.web import CustomerPages
+from inbox.inboxes.web import InboxPages
+from inbox.web import application
+from inbox.web.routes import Route
+from inbox.wiring import House
+
+
+async def build(house: House) -> web.Application:
+    """The application of one process. Building it touches no port."""
+    return await application.create(
+        house.settings, house.keyring, house.accounts, house.events, house.mongo.ping, routes(house)
+    )
+
+
+def routes(house: House) -> list[Route]:
+    """Every route of every room."""
+    settings = house.settings
+    rooms = (
+        AccountPages(house.accounts, house.administration),
+        InboxPages(house.inboxes, settings.base_url),
+        CustomerPages(house.customers),
+        ConversationPages(
+            house.conversations,
+            house.drafts,
+            house.replies,
+            house.inboxes,
+            house.accounts,
+            house.customers,
+            door=(settings.door_host, settings.door_port),
+        ),
+        DeadLetterPages(house.ingest, house.inboxes),
+    )
+    return [route for room in rooms for route in room.routes()]

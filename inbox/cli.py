@@ -1,0 +1,103 @@
+"""The command `ortoo`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+import uvloop
+from channels.email.report import report_line
+from pydantic import ValidationError
+from rich.console import Console
+
+from config import logging, settings
+from config.settings import Settings
+from inbox.core.errors import DomainError
+from inbox.serve import ROLES, run
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+say = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Config = Annotated[Path | None, typer.Option(help="TOML file with settings; else ORTOO_CONFIG, else ortoo.toml.")]
+Data = Annotated[Path | None, typer.Option(help="Folder of the database and the secret key.")]
+Host = Annotated[str | None, typer.Option(help="Address the page listens on.")]
+Port = Annotated[int | None, typer.Option(help="Port the page listens on; 0 takes a free one.")]
+DoorPort = Annotated[int | None, typer.Option(help="Port the mail door listens on; 0 takes a free one.")]
+
+
+@app.command()
+def serve(
+    config: Config = None, data: Data = None, host: Host = None, port: Port = None, door_port: DoorPort = None
+) -> None:
+    """Run everything in one process: the page, the mail door and all workers."""
+    _run(_settings(config, data=data, host=host, port=port, door_port=door_port), web=True, roles=ROLES)
+
+
+@app.command()
+def web(config: Config = None, data: Data = None, host: Host = None, port: Port = None) -> None:
+    """Run the page alone, on a shared MongoDB."""
+    _run(_settings(config, data=data, host=host, port=port), web=True, roles=())
+
+
+@app.command()
+def worker(
+    roles: Annotated[list[str], typer.Argument(help=f"One or more of: {', '.join(ROLES)}.")],
+    config: Config = None,
+    data: Data = None,
+    door_port: DoorPort = None,
+) -> None:
+    """Run background roles alone, on a shared MongoDB."""
+    unknown = sorted(set(roles) - set(ROLES))
+    if unknown:
+        _fail(f"There is no role {', '.join(unknown)}. The roles are {', '.join(ROLES)}.")
+    _run(_settings(config, data=data, door_port=door_port), web=False, roles=tuple(roles))
+
+
+@app.command()
+def parse(files: Annotated[list[str], typer.Argument(help="Raw mails; - is standard input.")]) -> None:
+    """Print the normal form of raw mails, one JSON object a line. Reads no configuration and no database."""
+    failed = False
+    for name in files:
+        try:
+            data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        except OSError as error:
+            say.print(f"{name}: {error.strerror}", style="red", markup=False)
+            failed = True
+            continue
+        sys.stdout.buffer.write(report_line(name, data) + b"\n")
+    sys.stdout.buffer.flush()
+    if failed:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Entry point of the `ortoo` command."""
+    app()
+
+
+def _settings(config: Path | None, **flags: Any) -> Settings:
+    try:
+        return settings.load(config, **flags)
+    except ValidationError as error:
+        mistakes = [f"{'.'.join(map(str, item['loc'])) or 'settings'}: {item['msg']}" for item in error.errors()]
+        _fail("The settings cannot be used:\n  " + "\n  ".join(mistakes))
+    except (FileNotFoundError, ValueError) as error:
+        _fail(f"The settings cannot be read: {error}")
+
+
+def _run(chosen: Settings, *, web: bool, roles: tuple[str, ...]) -> None:
+    logging.configure(chosen.log_level, as_json=chosen.log_json)
+    try:
+        uvloop.run(run(chosen, with_page=web, roles=roles, say=say.print))
+    except DomainError as error:
+        _fail(str(error))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise typer.Exit(130) from None
+
+
+def _fail(words: str) -> NoReturn:
+    say.print(words, style="red", markup=False)
+    raise typer.Exit(1)

@@ -1,0 +1,117 @@
+"""One process of Örtöö: the page, background roles, or both; started together, drained and stopped together."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import Protocol
+
+import structlog
+from aiohttp import web
+
+from config.settings import Settings
+from inbox.app import build
+from inbox.core.errors import Unavailable
+from inbox.wiring import House, open_house
+from workers.deliver import Deliver
+from workers.door import DoorWorker
+from workers.housekeep import Housekeep
+from workers.receive import Receive
+
+log = structlog.get_logger()
+
+ROLES = ("receive", "deliver", "housekeep")
+DRAIN_SECONDS = 5.0
+
+
+class Role(Protocol):
+    """What a role is: runs until `stop`, then finishes what it has begun."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until asked to stop."""
+
+
+async def run(settings: Settings, *, with_page: bool, roles: Sequence[str], say: Callable[[str], None]) -> None:
+    """Run until SIGINT or SIGTERM. Raises `DomainError` where something it needs cannot be had."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with open_house(settings) as house, AsyncExitStack() as stack:
+        workers = await _workers(house, roles)
+        if with_page:
+            url = await _open_page(house, stack)
+            say(f"Örtöö is at {url}")
+            link = await house.accounts.setup_link()
+            if link is not None:
+                say(f"Create the first administrator at {url}{link} (this link works once)")
+        for worker in workers:
+            if isinstance(worker, DoorWorker):
+                say(f"Mail comes in at {settings.door_host}:{await worker.open()}")
+        await _until_stopped(house, workers, stop)
+        say("Stopping: finishing what has begun…")
+
+
+async def _workers(house: House, roles: Sequence[str]) -> list[Role]:
+    settings = house.settings
+    workers: list[Role] = []
+    if "receive" in roles:
+        workers.append(Receive(house.receiving, house.leases, house.owner))
+        workers.append(
+            DoorWorker(
+                house.inboxes,
+                house.ingest,
+                host=settings.door_host,
+                port=settings.door_port,
+                speak="lmtp" if settings.door_lmtp else "smtp",
+                max_bytes=settings.max_message_bytes,
+            )
+        )
+    if "deliver" in roles:
+        workers.append(Deliver(house.delivery, house.dispatcher))
+    if "housekeep" in roles:
+        workers.append(Housekeep(house.housekeeping, house.leases, house.owner))
+    return workers
+
+
+async def _open_page(house: House, stack: AsyncExitStack) -> str:
+    settings = house.settings
+    runner = web.AppRunner(await build(house), handle_signals=False, access_log=None, shutdown_timeout=DRAIN_SECONDS)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, settings.host, settings.port)
+    try:
+        await site.start()
+    except OSError as error:
+        raise Unavailable("The page cannot open: %(why)s", why=error.strerror or str(error)) from error
+    if settings.public_url:
+        return settings.public_url
+    host, port = runner.addresses[0][:2]
+    return f"http://{host}:{port}"
+
+
+async def _until_stopped(house: House, workers: Sequence[Role], stop: asyncio.Event) -> None:
+    """Wait for the signal, or for something to end that must not; then let every worker finish."""
+    running = [asyncio.create_task(worker.run(stop)) for worker in workers]
+    watching = [asyncio.create_task(stop.wait()), *running]
+    if house.database_ended is not None:
+        watching.append(asyncio.create_task(_database_end(house)))
+    try:
+        done, _ = await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
+        stop.set()
+        for task in done:
+            task.result()
+        await asyncio.gather(*running)
+    finally:
+        stop.set()
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
+
+
+async def _database_end(house: House) -> None:
+    assert house.database_ended is not None
+    status = await house.database_ended()
+    raise Unavailable("The database ended by itself (status %(status)d); see mongod.log.", status=status)
