@@ -81,7 +81,7 @@ $(NPM_DONE): package.json package-lock.json .npmrc
 	@node -e 'process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)' 2>/dev/null && command -v npm >/dev/null \
 		|| { echo "Örtöö needs Node 20 or later with npm to build its pages: see nodejs.org"; exit 1; }
 	@echo "Installing front-end packages ..."
-	@npm ci --ignore-scripts --no-progress --loglevel=error
+	@npm ci --ignore-scripts --no-progress --loglevel=error >/dev/null
 	@touch $@
 
 $(BUNDLE): $(NPM_DONE) $(BUNDLED)
