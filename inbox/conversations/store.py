@@ -50,7 +50,7 @@ class ConversationStore:
                 IndexModel([("number", ASCENDING)]),
                 IndexModel(
                     [("snoozed_until", ASCENDING)],
-                    partialFilterExpression={"snoozed_until": {"$type": "date"}},
+                    partialFilterExpression={"status": Status.SNOOZED.value},
                 ),
             ],
         )
@@ -87,7 +87,8 @@ class ConversationStore:
 
     async def labels(self) -> list[str]:
         """Every label in use, sorted."""
-        return sorted(await self._conversations.distinct("labels"))
+        found = await self._conversations.distinct("labels")
+        return sorted(label for label in found if label)  # the index names conversations without labels too
 
     async def of_customer(self, customer_id: str, limit: int) -> list[Conversation]:
         """A customer's conversations, the latest first."""
@@ -96,7 +97,7 @@ class ConversationStore:
 
     async def due_snoozed(self, now: datetime, limit: int = 100) -> list[Conversation]:
         """Snoozed conversations whose time has come."""
-        cursor = self._conversations.find({"snoozed_until": {"$lte": now}}).limit(limit)
+        cursor = self._conversations.find({"status": Status.SNOOZED.value, "snoozed_until": {"$lte": now}}).limit(limit)
         return [from_document(document, Conversation) async for document in cursor]
 
     # --- conversations -----------------------------------------------------------------------------------------
@@ -130,7 +131,9 @@ class ConversationStore:
 
     async def by_chat(self, session: Session, inbox_id: str, chat_ids: Collection[str]) -> dict[str, Conversation]:
         """The conversations of chats, by chat id."""
-        cursor = self._conversations.find({"inbox_id": inbox_id, "chat_id": {"$in": list(chat_ids)}}, session=session)
+        cursor = self._conversations.find(
+            {"inbox_id": inbox_id, "chat_id": {"$in": list(chat_ids), "$gt": ""}}, session=session
+        )
         return {document["chat_id"]: from_document(document, Conversation) async for document in cursor}
 
     async def insert(self, session: Session, conversations: Sequence[Conversation]) -> None:

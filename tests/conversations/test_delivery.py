@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channels.base import OutboundMessage, PointOfNoReturn, Rejected, Retry, SendResult, Sent, Unknown
+from channels.email.adapter import EmailAdapter
 from inbox.accounts.model import Actor
 from inbox.conversations import gate
 from inbox.conversations.composing import Written
@@ -30,14 +31,13 @@ def provider(house: House, inbox_id: str, monkeypatch: pytest.MonkeyPatch) -> Pr
 
 
 class Provider:
-    """Stands in for the network behind the built-in inbox's adapter: answers as told and remembers what it was given."""
+    """Stands in for the network behind the built-in inbox: answers as told, remembers what it was given."""
 
     def __init__(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
         self.taken: list[str] = []
         self.answer: Answer = lambda out: Sent(out.message_ref)
         self.hold = asyncio.Event()
         self.hold.set()
-        from channels.email.adapter import EmailAdapter
 
         async def send(_: object, out: OutboundMessage, point_of_no_return: PointOfNoReturn) -> SendResult:
             result = self.answer(out)
@@ -281,7 +281,7 @@ def test_late_and_repeated_callbacks_never_move_a_message_backwards(callbacks: l
         if not may_follow(state, callback):
             continue
         assert state not in final
-        if state in order and callback in order and not (state, callback) == (State.SENDING, State.QUEUED):
+        if state in order and callback in order and (state, callback) != (State.SENDING, State.QUEUED):
             assert order.index(callback) > order.index(state)
         state = callback
 
