@@ -7,11 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 
 from inscriptis import get_text
+from inscriptis.css_profiles import CSS_PROFILES
 from inscriptis.model.config import ParserConfig
 
 from inbox.conversations.model import FileRef, Message
 
-_PARSER = ParserConfig(display_links=False)
+_PARSER = ParserConfig(css=CSS_PROFILES["strict"], display_links=False)
 _SOURCE = re.compile(r"""(<img\b[^>]*?\bsrc=)(["'])(.*?)\2""", re.IGNORECASE | re.DOTALL)
 _FILE_URL = re.compile(r"^/files/[^/]+/([0-9a-z]+)/")
 _REMOTE = re.compile(r"^\s*(https?:)?//", re.IGNORECASE)

@@ -23,7 +23,11 @@ class Dispatcher:
 
     def register(self, name: str, task: Task) -> None:
         """Make `task` callable as `name` in every process that shares the broker."""
-        self.broker.register_task(task, task_name=name)
+
+        async def run(subject_id: str) -> None:  # taskiq renames what it registers: a method has no name to change
+            await task(subject_id)
+
+        self.broker.register_task(run, task_name=name)
 
     async def kick(self, name: str, subject_id: str) -> None:
         """Hand `subject_id` to whoever runs the task; where nobody here does, the sweep will find the work."""
