@@ -20,6 +20,7 @@ from inbox.inboxes.store import InboxStore
 DOCUMENT_BYTES = 1024 * 1024
 PAGE = 50
 _HEAD_BYTES = 64 * 1024
+_OWNER = "caught:"
 
 
 class Catcher:
@@ -35,7 +36,7 @@ class Catcher:
         caught_id, file_id = new_id(), ""
         if len(message) > DOCUMENT_BYTES:
             stored = await self._files.put(
-                message, name=f"{caught_id}.eml", media_type="message/rfc822", owner=f"caught:{caught_id}"
+                message, name=f"{caught_id}.eml", media_type="message/rfc822", owner=_OWNER + caught_id
             )
             file_id = stored.id
         caught = Caught(
@@ -50,6 +51,10 @@ class Catcher:
         )
         await self._store.add_caught(caught, None if file_id else message)
         return caught
+
+    async def owns_file(self, owner: str) -> bool:
+        """Whether the owner of a file is a caught mail that is still there."""
+        return owner.startswith(_OWNER) and await self._store.has_caught(owner.removeprefix(_OWNER))
 
     async def page(self, actor: Actor, before: str = "") -> list[Caught]:
         """Up to 50 mails from before the id given."""

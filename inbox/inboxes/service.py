@@ -212,9 +212,12 @@ class InboxService:
 
     # Health and cursors, told by workers
 
-    async def set_health(self, inbox_id: str, state: HealthState, words: str = "", *, by: str = "system") -> None:
-        """Note how an inbox does, in words for an admin; an event goes out only when the state has changed."""
-        await self._health.set(inbox_id, state, words, by)
+    async def set_health(self, inbox_id: str, state: HealthState, words: str = "", *, by: str = "health") -> None:
+        """Note how an inbox does, in words for an admin; an event goes out only when the state has changed.
+
+        `by` is the part of the system that says so.
+        """
+        await self._health.set(inbox_id, state, words, Actor.system(by).id)
 
     async def saw_in(self, inbox_id: str, at: datetime) -> None:
         """A message came in."""
@@ -265,6 +268,10 @@ class InboxService:
     async def caught_raw(self, actor: Actor, caught_id: str) -> tuple[Caught, AsyncIterator[bytes]]:
         """A caught mail and its source in chunks. Raises `NotFound`."""
         return await self._catcher.raw(actor, caught_id)
+
+    async def owns_file(self, owner: str) -> bool:
+        """For the sweep of files: whether the owner of a stored file is a caught mail that is still there."""
+        return await self._catcher.owns_file(owner)
 
     async def caught_mail(self, actor: Actor, caught_id: str) -> CaughtMail:
         """A caught mail, opened. Raises `NotFound`."""

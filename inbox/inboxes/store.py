@@ -248,6 +248,10 @@ class InboxStore:
         cursor = self._caught.find(query, {"raw": 0}).sort("_id", DESCENDING).limit(limit)
         return [from_document(found, Caught) async for found in cursor]
 
+    async def has_caught(self, caught_id: str) -> bool:
+        """Whether a caught mail is there."""
+        return await self._caught.find_one({"_id": caught_id}, {"_id": 1}) is not None
+
     async def one_caught(self, caught_id: str) -> tuple[Caught, bytes | None] | None:
         """A caught mail and its source, None where that is a file."""
         found = await self._caught.find_one({"_id": caught_id})

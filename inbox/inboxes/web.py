@@ -14,6 +14,7 @@ from inbox.inboxes.model import Inbox, InboxForm
 from inbox.inboxes.service import InboxService
 from inbox.inboxes.web_catcher import CatcherPages
 from inbox.inboxes.web_trying import TryingPages
+from inbox.web.i18n import gettext as _
 from inbox.web.pages import actor, form, redirect, render
 from inbox.web.routes import Route
 
@@ -65,13 +66,11 @@ class InboxPages:
         """Add an inbox and go on to its page, where it can be tried."""
         sent = await form(request)
         channel = self._inboxes.channel(sent.get("channel", ""))
-        filled, wrong = web_form.read(channel, sent)
+        filled = web_form.read(channel, sent)
         try:
-            if wrong:
-                raise Invalid("Please correct what is marked.", fields=wrong)
             inbox = await self._inboxes.create(actor(request), channel.name, filled)
         except Invalid as error:
-            return await self._form(request, channel, filled, {**error.fields, **wrong})
+            return await self._form(request, channel, filled, error.fields)
         return redirect(f"{_LIST}/{inbox.id}?done=created")
 
     async def show(self, request: web.Request) -> web.StreamResponse:
@@ -86,16 +85,14 @@ class InboxPages:
         sent = await form(request)
         inbox = await self._inboxes.get(request.match_info["id"])
         channel = self._inboxes.channel(inbox.channel)
-        filled, wrong = web_form.read(channel, sent)
+        filled = web_form.read(channel, sent)
         version = sent.get("version", "")
         try:
-            if wrong:
-                raise Invalid("Please correct what is marked.", fields=wrong)
             await self._inboxes.update(
                 actor(request), inbox.id, filled, version=int(version) if version.isdecimal() else None
             )
         except Invalid as error:
-            return await self._form(request, channel, filled, {**error.fields, **wrong}, inbox)
+            return await self._form(request, channel, filled, error.fields, inbox)
         return redirect(f"{_LIST}/{inbox.id}?done=saved")
 
     async def pause(self, request: web.Request) -> web.StreamResponse:
@@ -115,7 +112,8 @@ class InboxPages:
             await self._inboxes.archive(actor(request), inbox.id, (await form(request)).get("typed_name", ""))
         except Invalid as error:
             channel = self._inboxes.channel(inbox.channel)
-            return await self._form(request, channel, web_form.of_inbox(inbox), error.fields, inbox)
+            wrong = _(error.fields.get("typed_name", error.words))
+            return await self._form(request, channel, web_form.of_inbox(inbox), {}, inbox, archive_error=wrong)
         return redirect(_LIST)
 
     async def _form(
@@ -125,13 +123,16 @@ class InboxPages:
         filled: InboxForm,
         errors: Mapping[str, str],
         inbox: Inbox | None = None,
+        *,
+        archive_error: str = "",
     ) -> web.Response:
         saved = await self._inboxes.saved_secrets(actor(request), inbox.id) if inbox else frozenset()
         return await render(
             request,
             "ui/inboxes/form.html",
-            status=422 if errors else 200,
+            status=422 if errors or archive_error else 200,
             view=web_form.view(channel, filled, errors, saved),
+            archive_error=archive_error,
             inbox=inbox,
             connected=await self._inboxes.connected(inbox) if inbox else None,
             done=request.query.get("done", ""),

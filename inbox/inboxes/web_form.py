@@ -56,19 +56,15 @@ class FormView(msgspec.Struct, frozen=True, kw_only=True):
     address_help: str
 
 
-def read(channel: Channel, form: Mapping[str, str]) -> tuple[InboxForm, dict[str, str]]:
-    """A submitted form, and what is no number in it by field."""
-    wrong: dict[str, str] = {}
+def read(channel: Channel, form: Mapping[str, str]) -> InboxForm:
+    """A submitted form. What is no number becomes -1, which the service refuses beside the field."""
 
     def whole(name: str, default: int) -> int:
         value = fields.number(form.get(name, "").strip() or str(default))
-        if isinstance(value, int):
-            return value
-        wrong[name] = "Please write a whole number."
-        return default
+        return value if isinstance(value, int) else -1
 
     own = {name.removeprefix(PREFIX): value for name, value in form.items() if name.startswith(PREFIX)}
-    filled = InboxForm(
+    return InboxForm(
         name=form.get("name", ""),
         address=form.get("address", ""),
         settings=fields.read_form(channel, own),
@@ -78,7 +74,6 @@ def read(channel: Channel, form: Mapping[str, str]) -> tuple[InboxForm, dict[str
         max_per_minute=whole("max_per_minute", 0),
         auto_reply=form.get("auto_reply", "").replace("\r\n", "\n"),
     )
-    return filled, wrong
 
 
 def blank(channel: Channel, preset: str) -> InboxForm:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from inbox.accounts.model import Permission
@@ -14,6 +15,7 @@ from inbox.core.clock import utcnow
 from inbox.core.errors import NotFound
 from inbox.inboxes.model import Inbox, LoopState, LoopTest
 from inbox.inboxes.service import InboxService
+from inbox.web.i18n import gettext as _
 from inbox.web.pages import actor, is_htmx, redirect, render
 from inbox.web.routes import Route
 
@@ -52,7 +54,8 @@ class TryingPages:
         """Try the settings both ways."""
         inbox = await self._inboxes.get(request.match_info["id"])
         result = await self._inboxes.check(actor(request), inbox.id)
-        return await self._answer(request, "steps", inbox, result=result)
+        steps = [msgspec.structs.replace(step, name=_(step.name)) for step in result.steps]
+        return await self._answer(request, "steps", inbox, steps=steps, ok=result.ok)
 
     async def loop(self, request: web.Request) -> web.StreamResponse:
         """Send a message from the inbox to itself."""

@@ -64,7 +64,7 @@ def cloud(name: str = "Cloud", address: str = "cloud@x.mn") -> InboxForm:
 @pytest.fixture
 async def room(mongo: Mongo) -> AsyncIterator[Room]:
     events = EventStore(mongo)
-    await events.prepare(1)
+    await events.prepare(30)
     await Files(mongo).prepare()
     await mongo.ensure("leases")
     await InboxStore(mongo, events).prepare()

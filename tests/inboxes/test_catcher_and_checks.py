@@ -34,6 +34,14 @@ async def test_a_caught_mail_comes_back_byte_for_byte(room: Room, size: int) -> 
     assert await source(room, caught.id) == message
 
 
+async def test_the_sweep_is_told_which_files_are_of_caught_mails(room: Room) -> None:
+    await (await ports(room)).catch(bytes(2 * 1024 * 1024), "hello@ortoo.localhost", ["ann@x.mn"])
+    (file,) = await room.mongo.collection("fs.files").find().to_list(None)
+    assert await room.service.owns_file(file["metadata"]["owner"])
+    assert not await room.service.owns_file("caught:another")
+    assert not await room.service.owns_file("a message")
+
+
 async def test_a_caught_mail_opens_as_its_own_channel_reads_it(room: Room) -> None:
     await (await ports(room)).catch(
         b"Subject: Hi\r\nTo: ann@x.mn\r\n\r\nSain uu", "hello@ortoo.localhost", ["ann@x.mn"]
