@@ -54,6 +54,7 @@ class PaperAdapter:
         self.settings = dict(settings)
         self.ports = ports
         self.closed = 0
+        self.readable = True
         self.outbox: list[OutboundMessage] = []
         self.steps = [CheckStep("Receiving", True, "Signed in."), CheckStep("Sending", True, "Signed in.")]
 
@@ -61,6 +62,8 @@ class PaperAdapter:
         return True
 
     def receive(self, raw: Raw) -> list[InboundEvent]:
+        if not self.readable:
+            raise ValueError("This paper is wet.")
         _, _, text = raw.body.partition(b"\r\n\r\n")
         sender = Address("email", "ann@x.mn", "Ann")
         message = InboundMessage(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestServer
 
 from inbox.accounts.model import Role
-from inbox.core.mongo import Mongo
 from inbox.inboxes.model import HealthState, Inbox
 from inbox.inboxes.web import InboxPages
 from tests.fixtures.web import Browser, Site
@@ -40,14 +38,6 @@ async def admin(site: Site, server: TestServer) -> Browser:
 @pytest.fixture
 async def colleague(site: Site, server: TestServer) -> Browser:
     return await site.signed_in(server, Role.AGENT)
-
-
-@pytest.fixture
-async def site(mongo: Mongo) -> AsyncIterator[Site]:
-    site = Site(mongo)
-    await site.prepare()
-    yield site
-    await site.close()
 
 
 @pytest.fixture
