@@ -75,7 +75,7 @@ def references_header(name: str, ids: Sequence[str]) -> str:
 def parameter(name: str, value: str) -> str:
     """`; name=value` of a Content-Type or Content-Disposition, on lines of its own (RFC 2231 where needed)."""
     value = cleaned(value)
-    if value.isascii() and len(value) <= _PARAMETER_LONGEST:
+    if value.isascii() and len(value) <= _PARAMETER_LONGEST and "=?" not in value:
         return f";{_FOLD}{name}={_quoted(value)}"
     encoded = quote(value, safe="")
     if len(encoded) <= _PARAMETER_LONGEST:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
+import warnings
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -77,6 +78,8 @@ class SmtpSink:
         tasks = [connection.serving for connection in self.open if connection.serving is not None]
         for connection in list(self.open):
             connection.cut()
+        for task in tasks:
+            task.cancel()  # one that waits for a handshake does not see the cut
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def __aenter__(self) -> SmtpSink:
@@ -113,7 +116,9 @@ class _Connection(SMTP):
         self.sink = sink
         if sink.token:
             self.auth_XOAUTH2 = self._check_token
-        super().__init__(self, hostname="sink.example", loop=asyncio.get_running_loop(), **sink.server_options())
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Requiring AUTH while not requiring TLS")
+            super().__init__(self, hostname="sink.example", loop=asyncio.get_running_loop(), **sink.server_options())
         # aiosmtpd binds its commands when it is made; each is noted as it comes.
         for name, method in list(self._smtp_methods.items()):
             self._smtp_methods[name] = self._noted(name, method)
