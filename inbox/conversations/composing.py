@@ -28,6 +28,9 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     bcc: tuple[Address, ...] = ()
     subject: str = ""
     html: str = ""
+    key: str = ""
+    """Chosen by the composer once for what it sends: the same sent twice (a double click, an answer that was lost on
+    the way) leaves once."""
 
 
 def draft_id(conversation_id: str, agent_id: str) -> str:

@@ -169,10 +169,13 @@ class IngestService:
         if with_files:
             known = await self._raws.receipts([item.receipt_id for item in with_files])
             arrivals = [item if item.receipt_id in known else await self._with_files(item) for item in arrivals]
-        for item in arrivals:
-            if isinstance(item.event, InboundMessage) and item.event.from_self:
-                await self._inboxes.loop_seen(source.inbox_id, item.event.subject)
-        return arrivals
+        return [item for item in arrivals if not await self._is_loop_test(item.event)]
+
+    async def _is_loop_test(self, event: InboundEvent) -> bool:
+        """Whether it is the mail an inbox sends itself to prove its settings: noted there, and no conversation."""
+        if not isinstance(event, InboundMessage) or not event.from_self:
+            return False
+        return await self._inboxes.loop_seen(event.inbox_id, event.subject)
 
     async def _with_files(self, arrival: Arrival) -> Arrival:
         """Attachments are stored before the transaction; should it fail, the sweep removes them."""

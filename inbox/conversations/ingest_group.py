@@ -27,6 +27,9 @@ from inbox.core.ids import digest, new_id
 from inbox.core.mongo import Session
 
 ACTOR = "system:receive"
+LONGEST_TEXT = 500_000
+LONGEST_HTML = 2_000_000
+"""Characters kept beside the raw source: a document holds 16 MB (MongoDB's limit) and a page far less."""
 AUTO_REPLY_EVERY = timedelta(hours=24)
 _STATES = {"accepted": State.SENT, "delivered": State.DELIVERED, "read": State.READ}
 _STATES |= {"bounced": State.BOUNCED, "failed": State.FAILED}
@@ -162,7 +165,12 @@ class Group:
 
     def _entry(self, item: Arrival, message: InboundMessage, conversation_id: str, reason: str) -> Message:
         own = sent_elsewhere(item.inbox, message)
-        text = message.reply_text or message.text
+        text = (message.reply_text or message.text)[:LONGEST_TEXT]
+        full_text = message.text[:LONGEST_TEXT]
+        html = message.html if len(message.html) <= LONGEST_HTML else ""
+        warnings = message.warnings
+        if len(message.text) > LONGEST_TEXT or html != message.html:
+            warnings = (*warnings, "The message is too long to be shown whole; its original has all of it.")
         return Message(
             id=item.message_id,
             conversation_id=conversation_id,
@@ -178,12 +186,12 @@ class Group:
             reply_to=message.reply_to,
             subject=message.subject,
             text=text,
-            full_text=message.text if message.text != text else "",
-            html=message.html,
+            full_text=full_text if full_text != text else "",
+            html=html,
             attachments=item.files,
             auto_submitted=message.auto_submitted,
             joined_by=reason,
-            warnings=message.warnings,
+            warnings=warnings,
             raw_id=item.raw_id,
             references=(*message.thread.references, *message.thread.in_reply_to)[-100:],
             delivery=Delivery(state=State.SENT, at=self._now) if own else None,

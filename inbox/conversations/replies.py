@@ -38,8 +38,8 @@ from inbox.core.clock import Clock, utcnow
 from inbox.core.errors import Conflict, Invalid, NotFound
 from inbox.core.events import Event, EventType
 from inbox.core.files import Files
-from inbox.core.ids import new_id
-from inbox.core.mongo import Mongo, Session, to_value
+from inbox.core.ids import digest, new_id
+from inbox.core.mongo import Duplicate, Mongo, Session, to_value
 from inbox.core.store import Counters, EventStore
 from inbox.customers.service import People
 from inbox.customers.store import CustomerStore
@@ -94,6 +94,8 @@ class ReplyService:
         """
         actor.require(Permission.INBOX_REPLY)
         conversation = await self._conversation(conversation_id)
+        if (earlier := await self._sent_already(actor, written)) is not None:
+            return earlier
         own_id = draft_id(conversation_id, actor.id)
         draft = await self._store.draft(own_id)
         files = draft.attachments if draft else ()
@@ -101,7 +103,7 @@ class ReplyService:
         if is_blank(html) and not files:
             raise Invalid("There is nothing to send yet.", fields={"html": "Write something first."})
         if written.mode == "note":
-            return await self._add_note(actor, conversation, html, files, own_id)
+            return await self._add_note(actor, conversation, written, html, files)
         agent = await self._accounts.agent(actor.id)
         inbox = await self._inboxes.get(conversation.inbox_id)
         capabilities = (await self._inboxes.adapter(inbox.id)).capabilities
@@ -135,10 +137,14 @@ class ReplyService:
             changes |= {"status": Status.RESOLVED.value, "snoozed_until": None}
 
         async def work(session: Session) -> None:
+            await self._note_key(session, actor, written, message_id)
             await self._queue(session, actor, message, entry, ref, changes)
             await self._store.delete_draft(own_id, session)
 
-        await self._mongo.transaction(work)
+        try:
+            await self._mongo.transaction(work)
+        except Duplicate:
+            return await self._sent_already(actor, written) or message
         await self._files.adopt([file.id for file in files], message_id)
         if not self.undo_seconds:
             await self._wake(message_id)
@@ -229,6 +235,8 @@ class ReplyService:
         inbox = await self._inboxes.get(inbox_id)
         capabilities = (await self._inboxes.adapter(inbox_id)).capabilities
         agent = await self._accounts.agent(actor.id)
+        if (earlier := await self._sent_already(actor, written)) is not None:
+            return earlier
         to, cc, bcc = checked_recipients(written, capabilities)
         html = editor.clean(written.html)
         if is_blank(html):
@@ -273,6 +281,7 @@ class ReplyService:
                 now=now,
                 undo_seconds=0,
             )
+            await self._note_key(session, actor, written, message_id)
             await people.save()
             await self._store.insert(session, [conversation])
             await self._queue(session, actor, message, entry, ref, {})
@@ -296,6 +305,15 @@ class ReplyService:
             raise NotFound("This conversation is no longer there.")
         return conversation
 
+    async def _sent_already(self, actor: Actor, written: Written) -> Message | None:
+        """What this composer sent before under the same key."""
+        message_id = await self._store.sent_by_key(digest(actor.id, written.key)) if written.key else ""
+        return await self._store.message(message_id) if message_id else None
+
+    async def _note_key(self, session: Session, actor: Actor, written: Written, message_id: str) -> None:
+        if written.key:
+            await self._store.add_send_key(session, digest(actor.id, written.key), message_id, self._clock())
+
     async def _queue(
         self, session: Session, actor: Actor, message: Message, entry: OutboxEntry, ref: Ref, changes: dict[str, Any]
     ) -> None:
@@ -312,7 +330,7 @@ class ReplyService:
         await self._events.append(session, [self._event(EventType.MESSAGE_QUEUED, actor, changed, message.id)])
 
     async def _add_note(
-        self, actor: Actor, conversation: Conversation, html: str, files: tuple[FileRef, ...], own_id: str
+        self, actor: Actor, conversation: Conversation, written: Written, html: str, files: tuple[FileRef, ...]
     ) -> Message:
         now = self._clock()
         note = Message(
@@ -328,12 +346,16 @@ class ReplyService:
         )
 
         async def work(session: Session) -> None:
+            await self._note_key(session, actor, written, note.id)
             await self._store.add_messages(session, [note])
             changed = await self._store.change(session, conversation.id, {})
-            await self._store.delete_draft(own_id, session)
+            await self._store.delete_draft(draft_id(conversation.id, actor.id), session)
             await self._events.append(session, [self._event(EventType.NOTE_ADDED, actor, changed, note.id)])
 
-        await self._mongo.transaction(work)
+        try:
+            await self._mongo.transaction(work)
+        except Duplicate:
+            return await self._sent_already(actor, written) or note
         await self._files.adopt([file.id for file in files], note.id)
         return note
 

@@ -14,6 +14,7 @@ from inbox.core.ids import digest
 from inbox.core.mongo import Document, Mongo, Session, from_document, to_document, to_value
 
 _ROW_ORDER = [("updated_at", DESCENDING), ("_id", DESCENDING)]
+_SEND_KEYS_SECONDS = 7 * 86400
 COUNT_LIMIT = 1000
 """Views are counted up to here; more is shown as "999+"."""
 
@@ -24,7 +25,7 @@ def ref_id(inbox_id: str, message_ref: str) -> str:
 
 
 class ConversationStore:
-    """The collections `conversations`, `messages`, `message_refs` and `drafts`."""
+    """The collections `conversations`, `messages`, `message_refs`, `drafts` and `sends`."""
 
     def __init__(self, mongo: Mongo) -> None:
         self._mongo = mongo
@@ -32,6 +33,7 @@ class ConversationStore:
         self._messages = mongo.collection("messages")
         self._refs = mongo.collection("message_refs")
         self._drafts = mongo.collection("drafts")
+        self._sends = mongo.collection("sends")
 
     async def prepare(self) -> None:
         """Create the collections and their indexes."""
@@ -63,6 +65,7 @@ class ConversationStore:
         )
         await self._mongo.ensure("message_refs")
         await self._mongo.ensure("drafts", [IndexModel([("conversation_id", ASCENDING)])])
+        await self._mongo.ensure("sends", [IndexModel([("at", ASCENDING)], expireAfterSeconds=_SEND_KEYS_SECONDS)])
 
     # --- lists -------------------------------------------------------------------------------------------------
 
@@ -226,6 +229,15 @@ class ConversationStore:
         ]
         if updates:
             await self._messages.bulk_write(updates, ordered=False, session=session)
+
+    async def sent_by_key(self, key: str) -> str:
+        """The message that was sent under a composer's key, empty where there is none."""
+        document = await self._sends.find_one({"_id": key})
+        return str(document["message_id"]) if document else ""
+
+    async def add_send_key(self, session: Session, key: str, message_id: str, at: datetime) -> None:
+        """Note what is sent under a composer's key. Raises the driver's `Duplicate` where that happened already."""
+        await self._sends.insert_one({"_id": key, "message_id": message_id, "at": at}, session=session)
 
     # --- references --------------------------------------------------------------------------------------------
 

@@ -44,4 +44,4 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
 
 def display_name(name: str, address: str) -> str:
     """What to call somebody: the name given, else the part of the address before `@`, else the address."""
-    return " ".join(name.split()) or address.split("@", 1)[0] or address
+    return " ".join(name.split()) or address.split("@", 1)[0] or address or "?"

@@ -297,6 +297,24 @@ def test_retries_wait_longer_and_longer_but_not_for_ever(attempts: int, asked: f
     assert delay <= max(3600, asked or 0) * 1.25
 
 
+async def test_the_same_reply_sent_twice_leaves_once(
+    house: House, inbox_id: str, ann: Actor, provider: Provider
+) -> None:
+    await house.ingest.ingest(inbox_id, mail())
+    [row] = (await house.conversations.page(ann, View())).items
+    draft = await house.drafts.start_reply(ann, row.id, "reply")
+    written = Written(to=draft.to, subject=draft.subject, html="<p>Yes.</p>", key="composer-1")
+    clicks = [house.replies.send(ann, row.id, written, headline=lambda _: "He wrote:") for _ in range(4)]
+    sent = await asyncio.gather(*clicks)
+    again = await house.replies.send(ann, row.id, written, headline=lambda _: "He wrote:")
+    assert {message.id for message in (*sent, again)} == {sent[0].id}
+    await settle(house)
+    assert provider.taken == [sent[0].message_ref]
+    note = Written(mode="note", html="<p>Ask Bat.</p>", key="composer-2")
+    notes = await asyncio.gather(*(house.replies.send(ann, row.id, note, headline=str) for _ in range(3)))
+    assert len({one.id for one in notes}) == 1
+
+
 def _at(house: House, clock: Any) -> DeliveryService:
     """The delivery service of a process whose clock shows another time."""
     house.delivery._clock = clock
