@@ -93,4 +93,4 @@ mongod-libraries:
 		|| .ci/debian-packages libcurl4
 
 test-servers:
-	@.ci/debian-packages dovecot-imapd chromium
+	@.ci/debian-packages dovecot-imapd chromium libatomic1
