@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 import structlog
 
+from channels.base import Channel
 from channels.registry import CHANNELS
 from config.settings import Settings
 from inbox.accounts.administration import AdministrationService
@@ -28,7 +29,7 @@ from inbox.conversations.store import ConversationStore
 from inbox.conversations.store_outbox import AutoReplies, Buckets, OutboxStore
 from inbox.conversations.store_raw import RawStore
 from inbox.core import embedded
-from inbox.core.clock import utcnow
+from inbox.core.clock import Clock, utcnow
 from inbox.core.crypto import Keyring, load_keyring
 from inbox.core.dispatch import Dispatcher, open_broker
 from inbox.core.files import Files
@@ -75,8 +76,13 @@ class House(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def open_house(settings: Settings) -> AsyncIterator[House]:
-    """Start or reach the database, bring it up to date, and build every service. Raises `DomainError`."""
+async def open_house(
+    settings: Settings, *, clock: Clock = utcnow, channels: Mapping[str, Channel] = CHANNELS
+) -> AsyncIterator[House]:
+    """Start or reach the database, bring it up to date, and build every service. Raises `DomainError`.
+
+    `clock` and `channels` are for who plays a story into an empty house: its past, and its channels' bad days.
+    """
     async with AsyncExitStack() as stack:
         uri = settings.mongodb_uri.get_secret_value()
         ended = None
@@ -86,11 +92,16 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             uri, ended = database.uri, database.wait
         mongo = await Mongo.connect(uri, settings.database)
         stack.callback(mongo.close)
-        yield await _furnish(settings, mongo, stack, ended)
+        yield await _furnish(settings, mongo, stack, ended, clock, channels)
 
 
 async def _furnish(
-    settings: Settings, mongo: Mongo, stack: AsyncExitStack, ended: Callable[[], Awaitable[int]] | None
+    settings: Settings,
+    mongo: Mongo,
+    stack: AsyncExitStack,
+    ended: Callable[[], Awaitable[int]] | None,
+    clock: Clock,
+    channels: Mapping[str, Channel],
 ) -> House:
     keyring = await asyncio.to_thread(load_keyring, settings.secret_key.get_secret_value(), settings.data)
     events, counters, leases, files = EventStore(mongo), Counters(mongo), Leases(mongo), Files(mongo)
@@ -103,13 +114,13 @@ async def _furnish(
         await part.prepare()
     if ended is not None:  # the data folder is ours alone: whoever held a lease before is dead
         await leases.release_all()
-        await outbox.release_all(utcnow())
+        await outbox.release_all(clock())
 
     dispatcher = Dispatcher(open_broker(settings.broker))
     await dispatcher.broker.startup()
     stack.push_async_callback(dispatcher.broker.shutdown)
-    accounts = AccountService(account_store, events, session_days=settings.session_days)
-    inboxes = InboxService(inbox_store, keyring, files, leases, CHANNELS, queue=outbox.queued)
+    accounts = AccountService(account_store, events, session_days=settings.session_days, clock=clock)
+    inboxes = InboxService(inbox_store, keyring, files, leases, channels, clock=clock, queue=outbox.queued)
     stack.push_async_callback(inboxes.close)
     await inboxes.ensure_built_in()
     stores = Stores(
@@ -122,9 +133,9 @@ async def _furnish(
         counters=counters,
         keyring=keyring,
     )
-    ingest = IngestService(mongo, stores, files, inboxes)
+    ingest = IngestService(mongo, stores, files, inboxes, clock)
     stack.push_async_callback(ingest.close)
-    conversations = ConversationService(mongo, store, events, files, inboxes, accounts)
+    conversations = ConversationService(mongo, store, events, files, inboxes, accounts, clock)
     receiving = ReceivingService(inboxes, ingest)
 
     async def wake(message_id: str) -> None:
@@ -142,9 +153,9 @@ async def _furnish(
         accounts=accounts,
         administration=AdministrationService(accounts),
         inboxes=inboxes,
-        customers=CustomerService(mongo, customer_store, events),
+        customers=CustomerService(mongo, customer_store, events, clock),
         conversations=conversations,
-        drafts=DraftService(store, files, inboxes, max_message_bytes=settings.max_message_bytes),
+        drafts=DraftService(store, files, inboxes, max_message_bytes=settings.max_message_bytes, clock=clock),
         replies=ReplyService(
             mongo,
             store,
@@ -157,11 +168,14 @@ async def _furnish(
             accounts,
             undo_seconds=settings.undo_seconds,
             wake=wake,
+            clock=clock,
         ),
         ingest=ingest,
         receiving=receiving,
-        delivery=DeliveryService(mongo, store, outbox, Buckets(mongo), customer_store, events, files, inboxes, keyring),
-        housekeeping=HousekeepingService(conversations, ingest, receiving, raws),
+        delivery=DeliveryService(
+            mongo, store, outbox, Buckets(mongo), customer_store, events, files, inboxes, keyring, clock
+        ),
+        housekeeping=HousekeepingService(conversations, ingest, receiving, raws, clock),
         outbox=outbox,
         database_ended=ended,
     )
