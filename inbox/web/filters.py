@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from babel import dates, units
 from markupsafe import Markup
@@ -11,6 +11,7 @@ from markupsafe import Markup
 from inbox.core.clock import utcnow
 from inbox.web.i18n import current, gettext
 
+_AGES = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1)))
 HUES = 12
 """How many colours avatars come in (`.hue-0` to `.hue-11`)."""
 
@@ -38,10 +39,11 @@ def ago(moment: datetime | None) -> Markup:
         return Markup("")
     language = current()
     age = utcnow() - moment
-    if age.total_seconds() < 60:
+    if age < timedelta(minutes=1):
         return _time(moment, gettext("now"))
     if age.days < 7:
-        return _time(moment, dates.format_timedelta(age, threshold=1, format="short", locale=language.locale))
+        unit, length = next(one for one in _AGES if age >= one[1])
+        return _time(moment, units.format_unit(age // length, f"duration-{unit}", "short", locale=language.locale))
     here = moment.astimezone(language.zone)
     skeleton = "MMMd" if age.days < 300 else "yMMMd"
     return _time(moment, dates.format_skeleton(skeleton, here, tzinfo=language.zone, locale=language.locale))

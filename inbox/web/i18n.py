@@ -63,7 +63,8 @@ class Languages:
         }
         for path in sorted(catalogues.glob("*/LC_MESSAGES/messages.po")):
             code = path.parent.parent.name
-            self._known[code] = Language(code, babel.Locale.parse(code, sep="-"), _read(path))
+            locale = babel.Locale.parse(code, sep="-")
+            self._known[code] = Language(code, locale, _read(path, locale))
         self._zones = {"UTC": ENGLISH.zone}
         self.choices = [
             (code, one.locale.get_display_name() or code) for code, one in self._known.items() if code != PSEUDO
@@ -137,9 +138,9 @@ def _by_preference(accept: str) -> Iterable[str]:
     return (code for _, _, code in sorted(weighted))
 
 
-def _read(path: Path) -> stdlib.NullTranslations:
+def _read(path: Path, locale: babel.Locale) -> stdlib.NullTranslations:
     compiled = io.BytesIO()
     with path.open("rb") as source:
-        write_mo(compiled, read_po(source, abort_invalid=True))
+        write_mo(compiled, read_po(source, locale, abort_invalid=True))
     compiled.seek(0)
     return stdlib.GNUTranslations(compiled)

@@ -69,6 +69,11 @@ class LiveHub:
         self._subscriptions: set[Subscription] = set()
         self._opened = asyncio.Event()
 
+    @property
+    def streams(self) -> int:
+        """How many browsers are listening."""
+        return len(self._subscriptions)
+
     async def run(self, _: web.Application) -> AsyncIterator[None]:
         """For `app.cleanup_ctx`: follow the log for as long as the application runs."""
         tasks = [asyncio.create_task(self._tell_of_gaps()), asyncio.create_task(self._follow())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import time
@@ -87,6 +88,9 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         return response
     except web.HTTPException as error:
         status = error.status
+        raise
+    except (ConnectionError, asyncio.CancelledError):
+        status = 499  # the browser went away, as other servers write it
         raise
     finally:
         resource = request.match_info.route.resource

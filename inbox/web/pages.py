@@ -101,7 +101,9 @@ def json(data: object, status: int = 200) -> web.Response:
 
 
 def redirect(location: str) -> web.Response:
-    """See another page (303: asked for by GET, whatever this was)."""
+    """See another page (303: asked for by GET, whatever this was). Raises `ValueError` for what is no address."""
+    if not location.isprintable():
+        raise ValueError("an address holds no control characters")
     return web.Response(status=303, headers={"Location": location})
 
 
