@@ -149,6 +149,8 @@ class Retry(msgspec.Struct, frozen=True, tag=True):
     reason: str
     after: float | None = None
     code: str = ""
+    refused: bool = False
+    """It is our settings or credentials that were refused: a person must act before any message can leave."""
 
 
 class Rejected(msgspec.Struct, frozen=True, tag=True):

@@ -68,7 +68,7 @@ class SmtpSender:
             try:
                 wire, refusal = await self._offer(mail)
             except Refused as error:
-                return Retry(error.words, SETTINGS_RETRY, error.code)
+                return Retry(error.words, SETTINGS_RETRY, error.code, refused=True)
             except Unreachable as error:
                 return Retry(error.words, None, error.code)
             try:
@@ -254,7 +254,7 @@ def _parameters(wire: Wire, mail: Composed) -> tuple[bytes, Rejected | None]:
 
 def _failure(reply: Reply) -> Retry | Rejected:
     if reply.code in _LOGIN_NEEDED:
-        return Retry(_words(reply), SETTINGS_RETRY, str(reply.code))
+        return Retry(_words(reply), SETTINGS_RETRY, str(reply.code), refused=True)
     if reply.later:
         return Retry(_words(reply), None, str(reply.code))
     return Rejected(str(reply.code), _words(reply))

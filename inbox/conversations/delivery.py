@@ -182,9 +182,18 @@ class DeliveryService:
             log.exception("sending failed", message_id=entry.id)
             words = f"Internal error ({type(error).__name__})."
             return Unknown(words) if begun else Rejected("internal", words)
-        if isinstance(result, Sent):
-            await self._inboxes.saw_out(entry.inbox_id, self._clock())
+        await self._tell_inbox(entry.inbox_id, result)
         return result
+
+    async def _tell_inbox(self, inbox_id: str, result: SendResult) -> None:
+        try:
+            if isinstance(result, Sent):
+                await self._inboxes.saw_out(inbox_id, self._clock())
+                await self._inboxes.set_sending(inbox_id, "", by=ACTOR)
+            elif isinstance(result, Retry) and result.refused:
+                await self._inboxes.set_sending(inbox_id, result.reason, by=ACTOR)
+        except DriverError as error:  # the message's own record is what counts; the inbox's is told with the next one
+            log.warning("cannot write the health of an inbox", inbox_id=inbox_id, error=str(error))
 
     async def _outbound(self, message: Message) -> OutboundMessage:
         files = [

@@ -44,6 +44,20 @@ class HealthBook:
             self._catalogue.forget()
             log.info("inbox health", inbox_id=inbox_id, state=state.value, words=words)
 
+    async def sending(self, inbox_id: str, words: str, by: str) -> None:
+        """Note why nothing can leave an inbox, or with no words that messages leave again."""
+        inbox = await self._catalogue.get(inbox_id)
+        words = await self._catalogue.redacted(inbox_id, words)
+        if inbox.health.sending == words:
+            return
+        now = self._clock()
+        state = HealthState.DEAD if words else inbox.health.state
+        data = {"state": state.value, "words": words, "name": inbox.name}
+        event = Event(type=EventType.INBOX_HEALTH, at=now, actor=by, inbox_id=inbox_id, data=data)
+        if await self._store.set_sending(inbox_id, words, now, event):
+            self._catalogue.forget()
+            log.info("sending from an inbox", inbox_id=inbox_id, refused=bool(words), words=words)
+
     async def saw(self, inbox_id: str, what: str, at: datetime) -> None:
         """Move `last_in`, `last_out` or `checked_at` forward; written once a second at most."""
         now = time.monotonic()

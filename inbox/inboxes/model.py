@@ -31,6 +31,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
     state: HealthState = HealthState.UNKNOWN
     words: str = ""
+    sending: str = ""
+    """Why nothing can leave until a person acts; empty while messages leave."""
     since: datetime | None = None
     checked_at: datetime | None = None
     last_in: datetime | None = None
@@ -39,6 +41,11 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     missing: int = 0
     """Messages the server has and the store has not, at the last reconciliation."""
     token_expires_at: datetime | None = None
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, in words; empty while nothing is."""
+        return self.words or self.sending
 
 
 class Mark(StrEnum):
@@ -85,7 +92,7 @@ class Inbox(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def mark(self) -> Mark:
         """The worst of what is known, as one word."""
-        if self.health.state is HealthState.DEAD:
+        if self.health.state is HealthState.DEAD or self.health.sending:
             return Mark.DEAD
         if self.paused:
             return Mark.PAUSED

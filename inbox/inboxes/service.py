@@ -219,6 +219,10 @@ class InboxService:
         """
         await self._health.set(inbox_id, state, words, Actor.system(by).id)
 
+    async def set_sending(self, inbox_id: str, words: str, *, by: str = "system") -> None:
+        """Note why nothing can leave (a person must act), or with no words that messages leave again."""
+        await self._health.sending(inbox_id, words, by)
+
     async def saw_in(self, inbox_id: str, at: datetime) -> None:
         """A message came in."""
         await self._health.saw(inbox_id, "last_in", at)

@@ -163,18 +163,36 @@ class InboxStore:
             if before is None:
                 return False
             if state in (HealthState.DEGRADED, HealthState.DEAD):
-                entry = to_document(Problem(at=at, state=state, words=words))
-                await self._problems.update_one(
-                    {"_id": inbox_id},
-                    {"$push": {"entries": {"$each": [entry], "$slice": -_PROBLEMS_KEPT}}},
-                    upsert=True,
-                    session=session,
-                )
+                await self._note_problem(session, inbox_id, Problem(at=at, state=state, words=words))
             if before["health"]["state"] != state:
                 await self._events.append(session, [event])
             return True
 
         return await self._mongo.transaction(work)
+
+    async def set_sending(self, inbox_id: str, words: str, at: datetime, event: Event) -> bool:
+        """Set or clear why nothing can leave, with the event. False where nothing changed."""
+
+        async def work(session: Session) -> bool:
+            changed = await self._inboxes.update_one(
+                {"_id": inbox_id, "health.sending": {"$ne": words}},
+                {"$set": {"health.sending": words}},
+                session=session,
+            )
+            if not changed.modified_count:
+                return False
+            if words:
+                await self._note_problem(session, inbox_id, Problem(at=at, state=HealthState.DEAD, words=words))
+            await self._events.append(session, [event])
+            return True
+
+        return await self._mongo.transaction(work)
+
+    async def _note_problem(self, session: Session, inbox_id: str, problem: Problem) -> None:
+        entries = {"$each": [to_document(problem)], "$slice": -_PROBLEMS_KEPT}
+        await self._problems.update_one(
+            {"_id": inbox_id}, {"$push": {"entries": entries}}, upsert=True, session=session
+        )
 
     async def saw(self, inbox_id: str, what: str, at: datetime) -> None:
         """Move `health.<what>` forward, never back."""

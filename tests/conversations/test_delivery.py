@@ -297,6 +297,21 @@ def test_retries_wait_longer_and_longer_but_not_for_ever(attempts: int, asked: f
     assert delay <= max(3600, asked or 0) * 1.25
 
 
+async def test_refused_credentials_turn_the_inbox_red_until_a_message_leaves(
+    house: House, inbox_id: str, ann: Actor, provider: Provider
+) -> None:
+    provider.answer = lambda _: Retry("The password is wrong", code="535", refused=True)
+    await reply(house, inbox_id, ann, 1)
+    await settle(house)
+    inbox = await house.inboxes.get(inbox_id)
+    assert (inbox.mark, inbox.health.problem) == ("dead", "The password is wrong")
+    assert [e["type"] for e in await everything(house, "events")].count("inbox.health") == 1
+    provider.answer = lambda out: Sent(out.message_ref)
+    await reply(house, inbox_id, ann, 2)
+    await settle(house)
+    assert (await house.inboxes.get(inbox_id)).health.problem == ""
+
+
 async def test_the_same_reply_sent_twice_leaves_once(
     house: House, inbox_id: str, ann: Actor, provider: Provider
 ) -> None:
