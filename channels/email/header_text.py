@@ -24,12 +24,17 @@ _ENCODED_BYTES = 39
 _PHRASE_LONGEST = 200
 _REFERENCES_MAX = 50
 _PARAMETER_LONGEST = 50
+_PLAIN_PARAMETER = re.compile(rf"[ !#-\[\]-~]{{0,{_PARAMETER_LONGEST}}}")
+"""Escapes within quotes are legal too, and read wrongly by many."""
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u00a1-\U0010ffff-]+"
 _LOCAL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
+_DOTTED = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+")
+"""Dots where none may stand unquoted, as some Japanese providers give them out."""
+_QUOTED_LOCAL = re.compile(r'"(?:[ !#-\[\]-~]|\\[ -~])*"')
 _DOMAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]|\[IPv6:[0-9A-Fa-f:.]+\]")
 _MESSAGE_ID = re.compile(r"[!-;=?-~]{1,900}")
 _NAME = re.compile(r"[!-9;-~]{1,70}")
@@ -75,8 +80,8 @@ def references_header(name: str, ids: Sequence[str]) -> str:
 def parameter(name: str, value: str) -> str:
     """`; name=value` of a Content-Type or Content-Disposition, on lines of its own (RFC 2231 where needed)."""
     value = cleaned(value)
-    if value.isascii() and len(value) <= _PARAMETER_LONGEST and "=?" not in value:
-        return f";{_FOLD}{name}={_quoted(value)}"
+    if _PLAIN_PARAMETER.fullmatch(value) and "=?" not in value:
+        return f';{_FOLD}{name}="{value}"'
     encoded = quote(value, safe="")
     if len(encoded) <= _PARAMETER_LONGEST:
         return f";{_FOLD}{name}*=utf-8''{encoded}"
@@ -124,12 +129,10 @@ def addr_spec(value: str) -> str:
             raise Unsendable(f"Not a domain: {domain}") from error
     if not _DOMAIN.fullmatch(domain):
         raise Unsendable(f"Not an email address: {value}")
-    if not _LOCAL.fullmatch(local):
-        if local.startswith('"') and local.endswith('"') and len(local) > 1:
-            local = re.sub(r"\\(.)", r"\1", local[1:-1])
-        if not local.isascii():
+    if not _LOCAL.fullmatch(local) and not _QUOTED_LOCAL.fullmatch(local):
+        if not _DOTTED.fullmatch(local):
             raise Unsendable(f"Not an email address: {value}")
-        local = _quoted(local)
+        local = f'"{local}"'
     return f"{local}@{domain}"
 
 

@@ -295,7 +295,8 @@ async def test_tls_is_spoken_and_the_certificate_is_checked(
     sender: Make, certificates: Certificates, security: str
 ) -> None:
     context = certificates.server_context()
-    async with SmtpSink(**{"tls" if security == "tls" else "starttls": context}) as sink:
+    at_once = security == "tls"
+    async with SmtpSink(tls=context if at_once else None, starttls=None if at_once else context) as sink:
         each = sender(sink, smtp_security=security)
         assert isinstance(await send(each), Sent)
         assert isinstance(await send(each), Sent)
