@@ -7,7 +7,6 @@ from html import escape, unescape
 
 import nh3
 
-_TAG = re.compile(r"</?[a-zA-Z]")
 _TAGS = {
     "a", "b", "blockquote", "br", "code", "div", "em", "h1", "h2", "h3", "hr", "i", "img", "li", "ol", "p", "pre", "s",
     "span", "strong", "sub", "sup", "table", "tbody", "td", "th", "thead", "tr", "u", "ul",
@@ -21,6 +20,7 @@ _ATTRIBUTES = {
     "td": {"colspan", "rowspan"},
     "th": {"colspan", "rowspan"},
 }
+_TAG = re.compile(rf"</?(?:{'|'.join(_TAGS)})(?=[\s/>])", re.IGNORECASE)
 _cleaner = nh3.Cleaner(
     tags=_TAGS,
     attributes=_ATTRIBUTES,
