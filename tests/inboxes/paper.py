@@ -55,6 +55,7 @@ class PaperAdapter:
         self.ports = ports
         self.closed = 0
         self.readable = True
+        self.html = "<p>Sain <b>uu</b></p>"
         self.outbox: list[OutboundMessage] = []
         self.steps = [CheckStep("Receiving", True, "Signed in."), CheckStep("Sending", True, "Signed in.")]
 
@@ -67,7 +68,7 @@ class PaperAdapter:
         _, _, text = raw.body.partition(b"\r\n\r\n")
         sender = Address("email", "ann@x.mn", "Ann")
         message = InboundMessage(
-            inbox_id=self.inbox_id, external_id="1", sender=sender, text=text.decode(), html="<p>Sain <b>uu</b></p>"
+            inbox_id=self.inbox_id, external_id="1", sender=sender, text=text.decode(), html=self.html
         )
         return [message]
 
