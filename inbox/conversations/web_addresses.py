@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from email.utils import formataddr, getaddresses
+from email.utils import formataddr
 
 from channels.base import Address, AddressKind
 
+_PART = re.compile(r'(?:"[^"]*"|[^",;])+')
+_NAMED = re.compile(r'\s*(?:"(?P<quoted>[^"]*)"|(?P<name>[^<]*?))\s*<(?P<mail>[^<>]*)>\s*')
 _MAIL = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+")
 
 
 def read_addresses(text: str, kind: AddressKind) -> tuple[Address, ...]:
     """What was typed, separated by commas or semicolons. What is no address yet is kept as it is: it may become one."""
-    if kind != "email":
-        return tuple(Address(kind, part) for part in _split(text))
-    pairs = getaddresses([text.replace(";", ",")], strict=False)
-    found = [Address("email", value.strip().lower(), name.strip()) for name, value in pairs if value.strip()]
-    return tuple({address.value: address for address in found}.values())
+    found: dict[str, Address] = {}
+    for part in _PART.findall(text):
+        named = _NAMED.fullmatch(part) if kind == "email" else None
+        value = (named["mail"] if named else part).strip().lower()
+        name = (named["quoted"] or named["name"] or "").strip() if named else ""
+        if value:
+            found.setdefault(value, Address(kind, value, name))
+    return tuple(found.values())
 
 
 def write_addresses(addresses: Iterable[Address]) -> str:
@@ -45,7 +50,3 @@ def _write(address: Address) -> str:
         return formataddr((address.name, address.value))
     name = address.name.replace('"', "'")
     return f'"{name}" <{address.value}>' if re.search(r"[,;<>@]", name) else f"{name} <{address.value}>"
-
-
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in re.split(r"[,;]", text) if part.strip()]

@@ -4,6 +4,7 @@ import { byId, element } from "./dom";
 const DELAY = 400;
 let timer = 0;
 let about: HTMLElement | null = null;
+let tabbed = false;
 
 function show(target: HTMLElement): void {
   const tip = byId("tip");
@@ -41,7 +42,7 @@ document.addEventListener("pointerover", (event) => {
 });
 document.addEventListener("focusin", (event) => {
   const target = event.target instanceof Element ? event.target.closest<HTMLElement>("[data-tip]") : null;
-  if (target?.matches(":focus-visible")) {
+  if (tabbed && target) {
     hide();
     about = target;
     timer = setTimeout(show, DELAY, target);
@@ -49,5 +50,12 @@ document.addEventListener("focusin", (event) => {
 });
 document.addEventListener("focusout", hide);
 document.addEventListener("pointerdown", hide, true);
-document.addEventListener("keydown", hide, true);
+document.addEventListener(
+  "keydown",
+  (event) => {
+    tabbed = event.key === "Tab"; // focus that the page moves itself needs no words
+    hide();
+  },
+  true,
+);
 document.addEventListener("scroll", hide, true);
