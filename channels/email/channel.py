@@ -10,6 +10,7 @@ from channels.base import Channel, Field
 from channels.email.adapter import CAPABILITIES, build
 from channels.email.header_text import Unsendable, addr_spec
 from channels.email.settings import PRESETS, EmailSettings, read, text
+from channels.email.sign_in import SignIn
 
 _SECURITY = (("tls", "TLS"), ("starttls", "STARTTLS"), ("none", "Not encrypted"))
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_.-]{1,253}|\[?[0-9A-Fa-f:.]{2,45}\]?")
@@ -203,8 +204,10 @@ def validate(settings: Mapping[str, Any]) -> dict[str, str]:
     """What is wrong, by field; empty when the settings can be tried."""
     wrong = _wrong_choices(settings)
     try:
-        addr_spec(text(settings, "address"))
+        plain = '"' not in addr_spec(text(settings, "address"))
     except Unsendable:
+        plain = False
+    if not plain:
         wrong["address"] = "This is not an email address."
     for name, largest in (("imap_port", 65535), ("smtp_port", 65535), ("max_per_minute", 100_000)):
         if settings.get(name) not in (None, "") and not _whole(settings[name], largest):
@@ -270,5 +273,6 @@ CHANNEL = Channel(
     fields=FIELDS,
     build=build,
     validate=validate,
+    oauth=SignIn(),
     built_in={"name": "Hello", "address": "hello@ortoo.localhost", "provider": "builtin"},
 )

@@ -1,15 +1,9 @@
-"""One IMAP connection (RFC 3501, RFC 2177) over aioimaplib, with the gaps of that library closed.
-
-aioimaplib 2.0 leaves commands waiting when the connection is lost, recurses once per line, has no STARTTLS, does not
-answer the challenge of a refused XOAUTH2, and drops an EXISTS that arrives between commands. All five matter to a
-client that runs for weeks, so its protocol class is completed here.
-"""
+"""One IMAP connection (RFC 3501, RFC 2177): each call ends in a value or in an error that says what can be done."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import logging
 import re
 import socket
 import ssl
@@ -17,27 +11,13 @@ from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any
 
 import msgspec
-from aioimaplib.aioimaplib import (
-    AUTH,
-    CRLF,
-    SELECTED,
-    AioImapException,
-    Command,
-    IMAP4ClientProtocol,
-    IncompleteRead,
-    Response,
-    literal_data_re,
-    quoted,
-)
+from aioimaplib.aioimaplib import AUTH, SELECTED, AioImapException, Command, Response, literal_data_re, quoted
 
 from channels.base import Refused, Unreachable
 from channels.email import folder_names
+from channels.email.imap_protocol import ImapProtocol
 from channels.email.settings import Server
 
-# Its lower levels write commands and message bodies to the log.
-logging.getLogger("aioimaplib").setLevel(logging.WARNING)
-
-_EXISTS = re.compile(rb"\* \d+ EXISTS", re.IGNORECASE)
 _CODE = re.compile(r"\[([A-Z-]+)")
 _BUSY_CODES = {"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG"}
 """Response codes of a refusal that passes by itself (RFC 5530)."""
@@ -59,7 +39,7 @@ class Folder(msgspec.Struct, frozen=True):
 class Session:
     """One connection. Every call ends in a value, in `Unreachable` (the connection is then closed) or in `Refused`."""
 
-    def __init__(self, server: Server, protocol: _Protocol, timeout: float) -> None:
+    def __init__(self, server: Server, protocol: ImapProtocol, timeout: float) -> None:
         self._server = server
         self._protocol = protocol
         self._timeout = timeout
@@ -69,7 +49,7 @@ class Session:
     async def connect(cls, server: Server, tls: ssl.SSLContext, timeout: float) -> Session:
         """Connect, up to and with TLS; `timeout` (seconds) bounds every step and every later command."""
         loop = asyncio.get_running_loop()
-        protocol = _Protocol(loop)
+        protocol = ImapProtocol(loop)
         session = cls(server, protocol, timeout)
         try:
             async with asyncio.timeout(timeout):
@@ -164,7 +144,7 @@ class Session:
         self._raise_if_lost()
         if self._protocol.woken.is_set():
             return
-        idling = asyncio.create_task(self._protocol.idle())
+        idling = asyncio.create_task(self._do(self._protocol.idle(), bounded=False))
         ready = asyncio.create_task(self._protocol.wait_for_idle_response())
         woken = asyncio.create_task(self._protocol.woken.wait())
         try:
@@ -174,17 +154,15 @@ class Session:
                 if not idling.done():
                     self._protocol.idle_done()
                     await asyncio.wait({idling}, timeout=self._timeout)
-            ended = idling.done()
+            if not idling.done():
+                raise self._silent()
+            if idling.result().result != "OK":
+                self._idle_refused = True
         finally:
             for task in (idling, ready, woken):
                 task.cancel()
             await asyncio.gather(idling, ready, woken, return_exceptions=True)
-        self._protocol.drop_pushes()
-        self._raise_if_lost()
-        if not ended:
-            raise self._silent()
-        if idling.result().result != "OK":
-            self._idle_refused = True
+            self._protocol.drop_pushes()
 
     async def rest(self, seconds: float) -> None:
         """Wait without IDLE, at most `seconds`; the loss of the connection ends it early."""
@@ -265,84 +243,6 @@ class Session:
         if code in _BUSY_CODES or (code in {"", "ALERT"} and _BUSY_WORDS.search(said)):
             return Unreachable(f"{self._server.name} is busy: {said}", code)
         return Refused(f"{self._server.name} {words}: {said}", code)
-
-
-class _Protocol(IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib publishes no types
-    """aioimaplib's protocol, that wakes who waits when the connection goes."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop)
-        self.pending_sync_command: Command | None = None
-        self.greeted = asyncio.Event()
-        self.woken = asyncio.Event()
-        """Set by new mail in the open folder and by the loss of the connection."""
-        self.lost = ""
-        """Why the connection is gone; empty while it stands."""
-
-    def lose(self, reason: str) -> None:
-        """The connection is no use any more: wake everybody."""
-        self.lost = self.lost or reason
-        pending = [*self.pending_async_commands.values(), self.pending_sync_command]
-        self.pending_async_commands.clear()
-        self.pending_sync_command = None
-        for command in pending:
-            if command is not None:
-                command.close(b"connection lost", result="LOST")
-        self.greeted.set()
-        self.woken.set()
-
-    def drop_pushes(self) -> None:
-        """Forget what IDLE queued; `woken` says all we need."""
-        while not self.idle_queue.empty():
-            self.idle_queue.get_nowait()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self.lose(str(exc or "the server closed it"))
-
-    async def welcome(self, command: bytes) -> None:
-        try:
-            await super().welcome(command)
-        except AioImapException as error:
-            self.lose(str(error))
-        self.greeted.set()
-
-    def _untagged_response(self, line: bytes) -> Command:
-        pending = self.pending_sync_command
-        if line.upper().startswith(b"* BYE"):
-            self.lost = self.lost or line[6:].decode("utf-8", "replace")
-        elif _EXISTS.match(line) and (pending is None or pending.name != "EXAMINE"):
-            self.woken.set()
-        return super()._untagged_response(line)
-
-    def _continuation(self, line: bytes) -> None:
-        if self.pending_sync_command is not None and self.pending_sync_command.name == "AUTHENTICATE":
-            self.send("")  # what the server sends here is why it refuses; it says NO after our empty answer
-        else:
-            super()._continuation(line)
-
-    def _handle_responses(self, data: bytes, line_handler: Any, current_cmd: Command | None = None) -> None:
-        """As the library's, in a loop."""
-        while data:
-            if current_cmd is not None and current_cmd.wait_literal_data():
-                data = current_cmd.append_literal_data(data)
-                if current_cmd.wait_literal_data() or not data:
-                    raise IncompleteRead(current_cmd)
-            line, separator, tail = data.partition(CRLF)
-            if not separator:
-                raise IncompleteRead(current_cmd, data)
-            command = line_handler(line, current_cmd)
-            if literal := literal_data_re.match(line):
-                command = command or Command("NIL", "unused", loop=self.loop)
-                command.begin_literal_data(int(literal["size"]))
-                current_cmd = command
-            else:
-                current_cmd = command if command is not None and command.wait_data() else None
-            data = tail
-        if self.pending_sync_command is not None:
-            self.pending_sync_command.flush()
-        if current_cmd is not None and current_cmd.wait_data():
-            raise IncompleteRead(current_cmd)
 
 
 def fetched_bodies(lines: Iterable[bytes | bytearray]) -> dict[int, bytes]:

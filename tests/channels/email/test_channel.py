@@ -70,6 +70,7 @@ def test_the_built_in_inbox_needs_an_address_only() -> None:
     [
         ({"address": ""}, "address"),
         ({"address": "shop"}, "address"),
+        ({"address": '"our shop"@example.mn'}, "address"),
         ({"address": "shop@example.mn, eve@example.org"}, "address"),
         ({"provider": "elsewhere"}, "provider"),
         ({"imap_security": "maybe"}, "imap_security"),

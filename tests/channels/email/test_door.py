@@ -8,7 +8,7 @@ from typing import Any
 
 import aiosmtplib
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from channels.base import Raw
@@ -220,6 +220,7 @@ async def test_a_mail_of_25_mb_with_endless_lines_is_taken(store: Store, door: M
 LINES = st.lists(st.sampled_from([b".", b"..", b"", b"a", b".a", b"a.", b"\n.\n", b"\r.", b". ", b"\r"]), max_size=12)
 
 
+@settings(max_examples=40)
 @given(lines=LINES, data=st.data())
 def test_any_mail_arrives_as_it_was_sent_however_it_is_cut_up(lines: list[bytes], data: st.DataObject) -> None:
     body = b"".join(line + b"\r\n" for line in lines)

@@ -183,7 +183,7 @@ async def test_a_server_that_was_away_is_caught_up_with(
     assert numbers(raws) == list(range(1, 301))
 
 
-@pytest.mark.parametrize("cut_after", [30, 700, 2_000, 5_000, 20_000])
+@pytest.mark.parametrize("cut_after", [700, 3_000, 9_000])
 async def test_a_connection_cut_anywhere_loses_and_repeats_nothing(
     mailbox: Mailbox, poller: Make, cut_after: int
 ) -> None:
