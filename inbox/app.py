@@ -26,7 +26,7 @@ def routes(house: House) -> list[Route]:
     settings = house.settings
     rooms = (
         AccountPages(house.accounts, house.administration),
-        InboxPages(house.inboxes, settings.base_url),
+        InboxPages(house.inboxes, settings.public_url),
         CustomerPages(house.customers),
         ConversationPages(
             house.conversations,

@@ -35,7 +35,7 @@ from inbox.core.dispatch import Dispatcher, open_broker
 from inbox.core.files import Files
 from inbox.core.ids import new_id
 from inbox.core.mongo import Mongo
-from inbox.core.store import Counters, EventStore, Leases, Migration, Schema
+from inbox.core.store import Counters, EventStore, Leases, Marks, Migration, Schema
 from inbox.customers.service import CustomerService
 from inbox.customers.store import CustomerStore
 from inbox.inboxes.service import InboxService
@@ -138,6 +138,11 @@ async def _furnish(
     conversations = ConversationService(mongo, store, events, files, inboxes, accounts, clock)
     receiving = ReceivingService(inboxes, ingest)
 
+    async def caught(owner: str, _file_id: str) -> bool:
+        return await inboxes.owns_file(owner)
+
+    users_of_files = (store.refers_to_file, raws.refers_to_file, caught)
+
     async def wake(message_id: str) -> None:
         await dispatcher.kick("deliver", message_id)
 
@@ -175,7 +180,7 @@ async def _furnish(
         delivery=DeliveryService(
             mongo, store, outbox, Buckets(mongo), customer_store, events, files, inboxes, keyring, clock
         ),
-        housekeeping=HousekeepingService(conversations, ingest, receiving, raws, clock),
+        housekeeping=HousekeepingService(conversations, ingest, receiving, files, users_of_files, Marks(mongo), clock),
         outbox=outbox,
         database_ended=ended,
     )

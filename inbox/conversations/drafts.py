@@ -81,9 +81,13 @@ class DraftService:
         return await self._save(actor, conversation_id, written, kept.attachments if kept else ())
 
     async def discard_draft(self, actor: Actor, conversation_id: str) -> None:
-        """Throw the draft away; its files are swept later."""
+        """Throw the draft away with its files."""
         actor.require(Permission.INBOX_REPLY)
-        await self._store.delete_draft(draft_id(conversation_id, actor.id))
+        own_id = draft_id(conversation_id, actor.id)
+        draft = await self._store.draft(own_id)
+        if draft is not None and await self._store.delete_draft(own_id):
+            for file in draft.attachments:
+                await self._files.delete(file.id)
 
     async def attach(
         self,
@@ -116,7 +120,8 @@ class DraftService:
     async def detach(self, actor: Actor, conversation_id: str, file_id: str) -> None:
         """Take a file off the draft."""
         actor.require(Permission.INBOX_REPLY)
-        await self._store.remove_draft_file(draft_id(conversation_id, actor.id), file_id)
+        if await self._store.remove_draft_file(draft_id(conversation_id, actor.id), file_id):
+            await self._files.delete(file_id)
 
     # --- private -----------------------------------------------------------------------------------------------
 

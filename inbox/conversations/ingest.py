@@ -173,7 +173,7 @@ class IngestService:
 
     async def _is_loop_test(self, event: InboundEvent) -> bool:
         """Whether it is the mail an inbox sends itself to prove its settings: noted there, and no conversation."""
-        if not isinstance(event, InboundMessage) or not event.from_self:
+        if not isinstance(event, InboundMessage):
             return False
         return await self._inboxes.loop_seen(event.inbox_id, event.subject)
 

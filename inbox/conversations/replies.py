@@ -145,7 +145,6 @@ class ReplyService:
             await self._mongo.transaction(work)
         except Duplicate:
             return await self._sent_already(actor, written) or message
-        await self._files.adopt([file.id for file in files], message_id)
         if not self.undo_seconds:
             await self._wake(message_id)
         return message
@@ -181,7 +180,6 @@ class ReplyService:
             )
 
         await self._mongo.transaction(work)
-        await self._files.adopt([file.id for file in message.attachments], own_id)
         return draft
 
     async def resend(self, actor: Actor, message_id: str) -> Message:
@@ -356,7 +354,6 @@ class ReplyService:
             await self._mongo.transaction(work)
         except Duplicate:
             return await self._sent_already(actor, written) or note
-        await self._files.adopt([file.id for file in files], note.id)
         return note
 
     async def _after_removal(self, session: Session, conversation_id: str) -> Conversation | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -202,15 +202,6 @@ class ConversationService:
             changes = {"status": Status.OPEN.value, "snoozed_until": None, "unread": True}
             await self._change(Actor.system("housekeep"), conversation.id, changes)
         return len(woken)
-
-    async def sweep_files(self, before: datetime, owned_elsewhere: Callable[[str], Any]) -> int:
-        """Delete files older than a moment that nothing refers to any more. Answers how many."""
-        swept = 0
-        async for file_id, owner in self._files.owners_before(before):
-            if not await self._store.exists(owner) and not await owned_elsewhere(owner):
-                await self._files.delete(file_id)
-                swept += 1
-        return swept
 
     # --- private -----------------------------------------------------------------------------------------------
 

@@ -278,15 +278,20 @@ class ConversationStore:
         result = await self._drafts.update_one({"_id": draft_id}, {"$push": {"attachments": to_value(file)}})
         return bool(result.matched_count)
 
-    async def remove_draft_file(self, draft_id: str, file_id: str) -> None:
-        """Take a file off a draft."""
-        await self._drafts.update_one({"_id": draft_id}, {"$pull": {"attachments": {"id": file_id}}})
+    async def remove_draft_file(self, draft_id: str, file_id: str) -> bool:
+        """Take a file off a draft; whether it was on it."""
+        result = await self._drafts.update_one({"_id": draft_id}, {"$pull": {"attachments": {"id": file_id}}})
+        return bool(result.modified_count)
 
-    async def exists(self, owner: str) -> bool:
-        """Whether a message or draft of this id is there (files refer to them)."""
-        if await self._messages.find_one({"_id": owner}, {"_id": 1}):
+    async def refers_to_file(self, owner: str, file_id: str) -> bool:
+        """Whether a file is in use: by the message it was stored for, or by the draft, or by what the draft became."""
+        conversation_id, _, agent_id = owner.partition(":")
+        if not agent_id:
+            return await self._messages.find_one({"_id": owner, "attachments.id": file_id}, {"_id": 1}) is not None
+        if await self._drafts.find_one({"_id": owner, "attachments.id": file_id}, {"_id": 1}):
             return True
-        return await self._drafts.find_one({"_id": owner}, {"_id": 1}) is not None
+        sent = {"conversation_id": conversation_id, "attachments.id": file_id}
+        return await self._messages.find_one(sent, {"_id": 1}) is not None
 
 
 def view_query(view: View, agent_id: str) -> Document:

@@ -106,9 +106,9 @@ class RawStore:
         cursor = self._raws.find({"waiting": True, "at": {"$lt": before}}, {"_id": 1}).sort("at", ASCENDING)
         return [document["_id"] async for document in cursor.limit(limit)]
 
-    async def exists(self, key: str) -> bool:
-        """Whether a source of this id is stored."""
-        return await self._raws.find_one({"_id": key}, {"_id": 1}) is not None
+    async def refers_to_file(self, key: str, file_id: str) -> bool:
+        """Whether a stored source has its content in this file."""
+        return await self._raws.find_one({"_id": key, "file_id": file_id}, {"_id": 1}) is not None
 
     async def count_places(self, inbox_id: str, places: Sequence[str]) -> int:
         """How many of the places (`Raw.url`) in an inbox something was taken from."""

@@ -10,7 +10,6 @@ import msgspec
 from gridfs.errors import NoFile
 from motor.motor_asyncio import AsyncIOMotorGridFSBucket
 
-from inbox.core.clock import utcnow
 from inbox.core.errors import Invalid, NotFound
 from inbox.core.ids import new_id
 from inbox.core.mongo import Mongo
@@ -29,7 +28,7 @@ class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Files:
-    """Attachments and large raw sources. `owner` is the id of what refers to the file."""
+    """Attachments and large raw sources. `owner` is the id of what the file was stored for; the sweep asks by it."""
 
     def __init__(self, mongo: Mongo) -> None:
         self._mongo = mongo
@@ -39,7 +38,7 @@ class Files:
         """Create collections and the index of the sweep."""
         await self._mongo.ensure("fs.files")
         await self._mongo.ensure("fs.chunks")
-        await self._mongo.db["fs.files"].create_index([("metadata.owner", 1), ("uploadDate", 1)])
+        await self._mongo.db["fs.files"].create_index([("uploadDate", 1)])
         await self._mongo.db["fs.chunks"].create_index([("files_id", 1), ("n", 1)], unique=True)
 
     async def put(
@@ -97,10 +96,6 @@ class Files:
         """The whole content; for what must be in memory anyway, such as a mail being composed."""
         return b"".join([chunk async for chunk in self.stream(file_id)])
 
-    async def adopt(self, file_ids: list[str], owner: str) -> None:
-        """Say who refers to the files now (a draft's attachments become a message's)."""
-        await self._mongo.db["fs.files"].update_many({"_id": {"$in": file_ids}}, {"$set": {"metadata.owner": owner}})
-
     async def delete(self, file_id: str) -> None:
         """Delete; no error where it is gone already."""
         try:
@@ -108,11 +103,12 @@ class Files:
         except NoFile:
             return
 
-    async def owners_before(self, moment: datetime | None = None, limit: int = 1000) -> AsyncIterator[tuple[str, str]]:
-        """(file id, owner) of files older than `moment`, for the sweep."""
-        query = {"metadata.owner": {"$exists": True}, "uploadDate": {"$lt": moment or utcnow()}}
-        async for document in self._mongo.db["fs.files"].find(query, {"metadata.owner": 1}).limit(limit):
-            yield document["_id"], document["metadata"]["owner"]
+    async def owners(self, after: datetime, until: datetime) -> AsyncIterator[tuple[str, str]]:
+        """(file id, owner) of the files stored after a moment and up to another, oldest first, for the sweep."""
+        query = {"uploadDate": {"$gt": after, "$lte": until}}
+        cursor = self._mongo.db["fs.files"].find(query, {"metadata.owner": 1}).sort("uploadDate", 1)
+        async for document in cursor:
+            yield document["_id"], (document.get("metadata") or {}).get("owner", "")
 
 
 async def _chunks(content: bytes | AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -33,6 +33,8 @@ Session = AsyncIOMotorClientSession
 Duplicate = DuplicateKeyError
 DriverError = PyMongoError
 
+_NAMESPACE_NOT_FOUND = 26
+_INDEX_NOT_FOUND = 27
 _NAMESPACE_EXISTS = 48
 
 
@@ -97,6 +99,14 @@ class Mongo:
                 raise
         if indexes:
             await self.db[name].create_indexes(list(indexes))
+
+    async def set_expiry(self, name: str, index: str, seconds: int) -> None:
+        """Change the time-out of an existing TTL index; nothing happens where there is none yet."""
+        try:
+            await self.db.command("collMod", name, index={"name": index, "expireAfterSeconds": seconds})
+        except OperationFailure as error:
+            if error.code not in (_NAMESPACE_NOT_FOUND, _INDEX_NOT_FOUND):
+                raise
 
     @asynccontextmanager
     async def watch(

@@ -23,6 +23,7 @@ from inbox.core.mongo import (
 )
 
 log = structlog.get_logger()
+_BY_TIME = "at_1"
 Migration = Callable[[Mongo], Awaitable[None]]
 
 
@@ -34,11 +35,12 @@ class EventStore:
         self._events = mongo.collection("events")
 
     async def prepare(self, keep_days: int) -> None:
-        """Create the collection and its indexes."""
+        """Create the collection and its indexes, or keep events for another time than before."""
+        await self._mongo.set_expiry("events", _BY_TIME, keep_days * 86400)
         await self._mongo.ensure(
             "events",
             [
-                IndexModel([("at", ASCENDING)], expireAfterSeconds=keep_days * 86400),
+                IndexModel([("at", ASCENDING)], name=_BY_TIME, expireAfterSeconds=keep_days * 86400),
                 IndexModel([("conversation_id", ASCENDING), ("_id", ASCENDING)]),
             ],
         )
@@ -105,6 +107,22 @@ class Counters:
         return range(last - count + 1, last + 1)
 
 
+class Marks:
+    """How far a recurring job has come, so that it goes on there after a restart."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._marks = mongo.collection("marks")
+
+    async def get(self, name: str) -> datetime | None:
+        """The moment a job has come to; None where it never ran."""
+        document = await self._marks.find_one({"_id": name})
+        return document["at"] if document else None
+
+    async def move(self, name: str, at: datetime) -> None:
+        """Note that a job has come to a moment; never back."""
+        await self._marks.update_one({"_id": name}, {"$max": {"at": at}}, upsert=True)
+
+
 class Leases:
     """Named leases: at most one holder at a time in the whole cluster, free again when the holder stops renewing."""
 
@@ -169,6 +187,8 @@ class Schema:
                 await asyncio.sleep(0.2)
                 continue
             try:
+                if await self.version() != version:
+                    continue  # somebody did it between our look and our lease
                 await self._migrations[version](self._mongo)
                 await self._schema.update_one({"_id": "version"}, {"$set": {"value": version + 1}}, upsert=True)
             finally:
