@@ -59,6 +59,7 @@ class AccountPages:
             Route("GET", "/settings/agents", self.agents_page, admin),
             Route("POST", "/settings/agents/invite", self.invite, admin),
             Route("POST", "/settings/agents/invites/{id}/withdraw", self.withdraw, admin),
+            Route("GET", "/settings/agents/{id}", self.agent_page, admin),
             Route("POST", "/settings/agents/{id}/role", self.set_role, admin),
             Route("POST", "/settings/agents/{id}/password-link", self.password_link, admin),
             Route("POST", "/settings/agents/{id}/deactivate", self.deactivate, admin),
@@ -233,12 +234,17 @@ class AccountPages:
         except _REFUSALS as error:
             about = await self._about_agents(request)
             return await refuse(request, "ui/accounts/agents.html", error, **{**about, "values": values})
-        return await self._show_link(request, invite, path)
+        about = {**await self._about_agents(request), **_link(request, invite, path)}
+        return await render(request, "ui/accounts/agents.html", errors={}, **about)
 
     async def withdraw(self, request: web.Request) -> web.Response:
         """Take an invitation back."""
         await self._administration.withdraw(actor(request), request.match_info["id"], ip=client_ip(request))
         return redirect("/settings/agents?done=withdrawn")
+
+    async def agent_page(self, request: web.Request) -> web.Response:
+        """One person: role, forgotten password, deactivation."""
+        return await render(request, "ui/accounts/agent.html", errors={}, **await self._about_agent(request))
 
     async def set_role(self, request: web.Request) -> web.Response:
         """Change what somebody may do."""
@@ -246,44 +252,48 @@ class AccountPages:
             role = _role((await form(request)).get("role", ""))
             await self._administration.set_role(actor(request), request.match_info["id"], role, ip=client_ip(request))
         except _REFUSALS as error:
-            return await self._refuse_agents(request, error)
-        return redirect("/settings/agents?done=role")
+            return await self._refuse_agent(request, error)
+        return self._back_to_agent(request, "role")
 
     async def password_link(self, request: web.Request) -> web.Response:
         """Make a link by which somebody chooses a new password, and show it, this once."""
         invite, path = await self._administration.password_link(
             actor(request), request.match_info["id"], ip=client_ip(request)
         )
-        return await self._show_link(request, invite, path)
+        about = {**await self._about_agent(request), **_link(request, invite, path)}
+        return await render(request, "ui/accounts/agent.html", errors={}, **about)
 
     async def deactivate(self, request: web.Request) -> web.Response:
         """Shut somebody out."""
         try:
             await self._administration.deactivate(actor(request), request.match_info["id"], ip=client_ip(request))
         except _REFUSALS as error:
-            return await self._refuse_agents(request, error)
-        return redirect("/settings/agents?done=deactivated")
+            return await self._refuse_agent(request, error)
+        return self._back_to_agent(request, "deactivated")
 
     async def reactivate(self, request: web.Request) -> web.Response:
         """Let somebody back in."""
         await self._administration.reactivate(actor(request), request.match_info["id"], ip=client_ip(request))
-        return redirect("/settings/agents?done=reactivated")
-
-    async def _show_link(self, request: web.Request, invite: Invite, path: str) -> web.Response:
-        link = {"email": invite.email, "url": absolute(request, path), "expires_at": invite.expires_at}
-        about = await self._about_agents(request)
-        return await render(request, "ui/accounts/agents.html", errors={}, link=link, **about)
+        return self._back_to_agent(request, "reactivated")
 
     async def _about_agents(self, request: web.Request) -> dict[str, Any]:
         return {
             "people": await self._accounts.agents(),
             "invites": await self._administration.invites(actor(request)),
             "values": {},
+            "link": None,
             "done": request.query.get("done", ""),
         }
 
-    async def _refuse_agents(self, request: web.Request, error: DomainError) -> web.Response:
-        return await refuse(request, "ui/accounts/agents.html", error, **await self._about_agents(request))
+    async def _about_agent(self, request: web.Request) -> dict[str, Any]:
+        person = await self._accounts.agent(request.match_info["id"])
+        return {"person": person, "link": None, "done": request.query.get("done", "")}
+
+    async def _refuse_agent(self, request: web.Request, error: DomainError) -> web.Response:
+        return await refuse(request, "ui/accounts/agent.html", error, **await self._about_agent(request))
+
+    def _back_to_agent(self, request: web.Request, done: str) -> web.Response:
+        return redirect(f"/settings/agents/{request.match_info['id']}?done={done}")
 
     # Teams and the audit log
 
@@ -331,6 +341,10 @@ class AccountPages:
 
 def _next(request: web.Request) -> str:
     return safe_path(request.query.get("next", ""), HOME)
+
+
+def _link(request: web.Request, invite: Invite, path: str) -> dict[str, Any]:
+    return {"link": {"email": invite.email, "url": absolute(request, path), "expires_at": invite.expires_at}}
 
 
 def _role(text: str) -> Role:

@@ -24,31 +24,34 @@ def extract(
     keywords: object,
     comment_tags: Collection[str],
     options: dict[str, Any],
-) -> Iterator[_Found]:
+) -> list[_Found]:
     """What Babel asks for: (line, function, message, comments) of each. Its arguments beside the file have no say."""
-    tree = ast.parse(file.read())
+    return [found for found in _all(ast.parse(file.read())) if any(found[2])]
+
+
+def _all(tree: ast.Module) -> Iterator[_Found]:
     silent = _not_shown(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             yield from _of_call(node)
-        elif isinstance(node, ast.Constant) and node not in silent and _is_sentence(node.value):
-            yield node.lineno, "gettext", node.value, []
+        elif node not in silent and _SENTENCE.fullmatch(text := _text(node)):
+            yield node.lineno, "gettext", text, []  # type: ignore[attr-defined]  # every text has a line
 
 
 def _of_call(call: ast.Call) -> Iterator[_Found]:
     name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
-    texts = [argument.value for argument in call.args if _is_text(argument)]  # type: ignore[attr-defined]  # it is one
+    texts = [_text(argument) for argument in call.args]
     if name in ("_", "gettext") and texts:
         yield call.lineno, "gettext", texts[0], []
     elif name == "ngettext" and len(texts) > 1:
         yield call.lineno, "ngettext", (texts[0], texts[1]), []
     for keyword in call.keywords:
-        if keyword.arg in _LABELS and _is_text(keyword.value):
-            yield call.lineno, "gettext", keyword.value.value, []  # type: ignore[attr-defined]  # it is one
+        if keyword.arg in _LABELS:
+            yield keyword.value.lineno, "gettext", _text(keyword.value), []
         elif keyword.arg == _PAIRS and isinstance(keyword.value, ast.Tuple | ast.List):
             for pair in keyword.value.elts:
-                if isinstance(pair, ast.Tuple) and _is_text(pair.elts[-1]):
-                    yield pair.lineno, "gettext", pair.elts[-1].value, []  # type: ignore[attr-defined]  # it is one
+                if isinstance(pair, ast.Tuple) and pair.elts:
+                    yield pair.lineno, "gettext", _text(pair.elts[-1]), []
 
 
 def _not_shown(tree: ast.Module) -> set[ast.AST]:
@@ -64,9 +67,5 @@ def _not_shown(tree: ast.Module) -> set[ast.AST]:
     return silent
 
 
-def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value != ""
-
-
-def _is_sentence(value: object) -> bool:
-    return isinstance(value, str) and _SENTENCE.fullmatch(value) is not None
+def _text(node: ast.AST) -> str:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""

@@ -122,7 +122,8 @@ def pseudo(words: str) -> str:
         is_place = _PLACES.fullmatch(part) is not None
         letters += 0 if is_place else len(part)
         parts.append(part if is_place else part.translate(_ACCENTS))
-    return f"[{''.join(parts)}{'~' * round(letters * 0.4)}]" if letters else words
+    more = ("~~~~ " * letters)[: round(letters * 0.4)].strip()
+    return f"[{''.join(parts)}{more}]" if letters else words
 
 
 def _by_preference(accept: str) -> Iterable[str]:

@@ -171,7 +171,9 @@ async def _answer(request: web.Request, problem: Problem) -> web.Response:
         return redirect(f"/login?next={quote(request.path_qs, safe='')}")
     about = {"code": problem.code, "message": problem.message, "fields": problem.fields}
     if wants_page(request):
-        context = {"title": problem.title, "message": problem.message, "code": problem.code}
+        context = {"title": problem.title, "message": problem.message}
+        if problem.status < 500:
+            context["request_id"] = ""  # nothing in the log would tell an administrator more
         response = await render(request, "ui/error.html", status=problem.status, **context)
     elif is_htmx(request):
         # Whatever was to be replaced stays as it is; the page shows the words it is told by the event.

@@ -38,7 +38,7 @@ def agent(request: web.Request) -> Agent:
     """Who asks. Raises `Unauthenticated`."""
     found = visitor(request)
     if found is None:
-        raise Unauthenticated("Please sign in.")
+        raise Unauthenticated("Please log in.")
     return found
 
 

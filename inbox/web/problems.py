@@ -38,7 +38,7 @@ class Problem(msgspec.Struct, frozen=True):
         """A heading for it."""
         return {
             400: _("That was not understood"),
-            401: _("Please sign in"),
+            401: _("Please log in"),
             403: _("You may not do this"),
             404: _("There is nothing here"),
             405: _("That was not understood"),

@@ -7,7 +7,7 @@ import re
 import pytest
 from aiohttp.test_utils import TestServer
 
-from inbox.accounts.model import Role
+from inbox.accounts.model import Actor, AuditAction, Role
 from tests.fixtures.web import PASSWORD, Site
 
 
@@ -156,9 +156,10 @@ async def test_roles_and_doors_are_changed_on_the_agents_page(site: Site, server
     assert agent.agent is not None
     for step, done in (("role", "role"), ("deactivate", "deactivated"), ("reactivate", "reactivated")):
         response = await admin.post(f"/settings/agents/{agent.agent.id}/{step}", {"role": "marketer"})
-        assert response.headers["Location"] == f"/settings/agents?done={done}"
+        assert response.headers["Location"] == f"/settings/agents/{agent.agent.id}?done={done}"
         page = await admin.see(response.headers["Location"])
-        assert ("Deactivated" in page) is (step == "deactivate")
+        assert (">Deactivated<" in page) is (step == "deactivate")
+        assert (">Deactivated<" in await admin.see("/settings/agents")) is (step == "deactivate")
         assert 'class="notice notice-fine"' in page
     assert (await agent.get("/settings/profile")).status == 303
 
@@ -218,8 +219,8 @@ async def test_the_audit_page_tells_what_was_done_in_words(site: Site, server: T
     admin = await site.signed_in(server, Role.ADMIN)
     await admin.post("/settings/teams", {"name": "<i>Sales</i>"})
     page = await admin.see("/settings/audit")
-    assert "made the team: &lt;i&gt;Sales&lt;/i&gt;" in re.sub(r"\s+", " ", page)
-    assert "logged in" in page
+    assert "<strong>Admin Bat</strong> made the team &lt;i&gt;Sales&lt;/i&gt;" in page
+    assert "<strong>Admin Bat</strong> logged in" in page
     assert "127.0.0.1" in page
 
 
@@ -231,3 +232,12 @@ async def test_the_settings_begin_where_a_person_may_go(site: Site, server: Test
     refused = await agent.get("/settings/agents")
     assert refused.status == 403
     assert "You may not do this" in await refused.text()
+
+
+@pytest.mark.parametrize("action", list(AuditAction))
+async def test_everything_the_audit_log_tells_of_has_words(site: Site, server: TestServer, action: AuditAction) -> None:
+    admin = await site.signed_in(server, Role.ADMIN)
+    actor = Actor(id="somebody", name="Somebody else", role=Role.ADMIN)
+    await site.mongo.transaction(lambda session: site.accounts.record(session, actor, action, subject="Something"))
+    page = await admin.see("/settings/audit")
+    assert re.search(r"<strong>Somebody else</strong> [a-z]+|[A-Z][a-z ]+<strong>Somebody else</strong> [a-z]+", page)

@@ -67,7 +67,12 @@ async def test_an_error_is_a_page_for_a_person_with_the_number_of_the_log(site: 
     assert response.status == 409
     assert response.content_type == "text/html"
     assert "Somebody &lt;b&gt;else&lt;/b&gt; was faster." in text
+    assert response.headers["X-Request-Id"] not in text, "there is nothing to look up"
+    browser = await site.browser(await site.serve([failing(ZeroDivisionError("secret"))]))
+    response = await browser.get("/fails")
+    text = await response.text()
     assert response.headers["X-Request-Id"] in text
+    assert "secret" not in text
 
 
 async def test_an_error_changes_nothing_on_a_page_that_htmx_asked_for(site: Site) -> None:

@@ -99,6 +99,7 @@ def test_the_pseudo_language_is_longer_accented_and_keeps_places_and_markup() ->
         assert kept in changed
     assert "réplíéš" in changed
     assert len(changed) >= len(words) + 0.4 * len("Send  replies to  save 5")
+    assert max(len(word) for word in pseudo("A long sentence of many words. " * 9).split()) < 12
     assert pseudo("%(name)s") == "%(name)s"
 
 
