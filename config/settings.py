@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     undo_seconds: int = Field(10, ge=0, le=120, description="how long a reply can be taken back")
     session_days: int = Field(30, ge=1, description="how long a sign-in lasts without use")
     events_days: int = Field(30, ge=1, description="how long the event log is kept")
+    lease_seconds: float = Field(30, ge=2, description="how long the work of a vanished process waits for another one")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least severe level logged")
     log_json: bool = Field(False, description="log lines as JSON")
 

@@ -58,7 +58,7 @@ async def _workers(house: House, roles: Sequence[str]) -> list[Role]:
     settings = house.settings
     workers: list[Role] = []
     if "receive" in roles:
-        workers.append(Receive(house.receiving, house.leases, house.owner))
+        workers.append(Receive(house.receiving, house.leases, house.owner, settings.lease_seconds))
         workers.append(
             DoorWorker(
                 house.inboxes,
@@ -72,7 +72,7 @@ async def _workers(house: House, roles: Sequence[str]) -> list[Role]:
     if "deliver" in roles:
         workers.append(Deliver(house.delivery, house.dispatcher))
     if "housekeep" in roles:
-        workers.append(Housekeep(house.housekeeping, house.leases, house.owner))
+        workers.append(Housekeep(house.housekeeping, house.leases, house.owner, settings.lease_seconds))
     return workers
 
 

@@ -178,7 +178,17 @@ async def _furnish(
         ingest=ingest,
         receiving=receiving,
         delivery=DeliveryService(
-            mongo, store, outbox, Buckets(mongo), customer_store, events, files, inboxes, keyring, clock
+            mongo,
+            store,
+            outbox,
+            Buckets(mongo),
+            customer_store,
+            events,
+            files,
+            inboxes,
+            keyring,
+            clock,
+            lease_seconds=settings.lease_seconds,
         ),
         housekeeping=HousekeepingService(conversations, ingest, receiving, files, users_of_files, Marks(mongo), clock),
         outbox=outbox,

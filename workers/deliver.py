@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from inbox.conversations.delivery import LEASE_SECONDS, DeliveryService
+from inbox.conversations.delivery import DeliveryService
 from inbox.core.dispatch import Dispatcher
 from workers.base import loop
 
@@ -37,7 +37,7 @@ class Deliver:
     async def _leases(self) -> float:
         await self._delivery.renew()
         await self._delivery.recover()
-        return LEASE_SECONDS / 3
+        return self._delivery.lease_seconds / 3
 
     async def _on_task(self, _message_id: str) -> None:
         self._wake.set()

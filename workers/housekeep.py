@@ -12,7 +12,6 @@ from workers.base import loop
 
 log = structlog.get_logger()
 
-LEASE_SECONDS = 30.0
 LOOK_SECONDS = 5.0
 HOUR = 3600.0
 
@@ -20,10 +19,11 @@ HOUR = 3600.0
 class Housekeep:
     """Wakes what was snoozed, takes in what was left behind, sweeps files and compares with the servers each hour."""
 
-    def __init__(self, housekeeping: HousekeepingService, leases: Leases, owner: str) -> None:
+    def __init__(self, housekeeping: HousekeepingService, leases: Leases, owner: str, lease_seconds: float) -> None:
         self._housekeeping = housekeeping
         self._leases = leases
         self._owner = owner
+        self._lease_seconds = lease_seconds
         self._hourly_at = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -32,11 +32,11 @@ class Housekeep:
         await self._leases.release("housekeep", self._owner)
 
     async def _step(self) -> float:
-        if not await self._leases.take("housekeep", self._owner, LEASE_SECONDS):
+        if not await self._leases.take("housekeep", self._owner, self._lease_seconds):
             return LOOK_SECONDS
         await self._housekeeping.often()
         now = asyncio.get_running_loop().time()
         if now >= self._hourly_at:
             self._hourly_at = now + HOUR
             await self._housekeeping.hourly()
-        return LOOK_SECONDS
+        return min(LOOK_SECONDS, self._lease_seconds / 3)

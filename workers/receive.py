@@ -12,17 +12,17 @@ from workers.base import loop
 
 log = structlog.get_logger()
 
-LEASE_SECONDS = 20.0
 LOOK_SECONDS = 2.0
 
 
 class Receive:
     """Starts, keeps and ends the pollers of this process."""
 
-    def __init__(self, receiving: ReceivingService, leases: Leases, owner: str) -> None:
+    def __init__(self, receiving: ReceivingService, leases: Leases, owner: str, lease_seconds: float) -> None:
         self._receiving = receiving
         self._leases = leases
         self._owner = owner
+        self._lease_seconds = lease_seconds
         self._pollers: dict[str, asyncio.Task[None]] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -38,14 +38,14 @@ class Receive:
         for inbox_id in set(self._pollers) - wanted:
             await self._end(inbox_id)
         for inbox_id in wanted:
-            held = await self._leases.take(f"receive:{inbox_id}", self._owner, LEASE_SECONDS)
+            held = await self._leases.take(f"receive:{inbox_id}", self._owner, self._lease_seconds)
             poller = self._pollers.get(inbox_id)
             if poller is not None and (not held or poller.done()):
                 await self._end(inbox_id, release=not held)
                 poller = None
             if held and poller is None:
                 self._pollers[inbox_id] = asyncio.create_task(self._receiving.poll(inbox_id))
-        return LOOK_SECONDS
+        return min(LOOK_SECONDS, self._lease_seconds / 3)
 
     async def _end(self, inbox_id: str, *, release: bool = True) -> None:
         poller = self._pollers.pop(inbox_id)

@@ -63,6 +63,7 @@ class DeliveryService:
         keyring: Keyring,
         clock: Clock = utcnow,
         chance: Callable[[], float] = random.random,
+        lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self._mongo = mongo
         self._conversations = conversations
@@ -75,6 +76,7 @@ class DeliveryService:
         self._keyring = keyring
         self._clock = clock
         self._chance = chance
+        self.lease_seconds = lease_seconds
         self._sending: dict[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._marking: Batcher[OutboxEntry, None] = Batcher(self._mark)
@@ -86,7 +88,7 @@ class DeliveryService:
         if room <= 0:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
             room = IN_FLIGHT - len(self._tasks)
-        claimed = await self._outbox.claim(self._clock(), LEASE_SECONDS, room)
+        claimed = await self._outbox.claim(self._clock(), self.lease_seconds, room)
         if not claimed:
             return 0
         entries = await self._within_limits(claimed)
@@ -99,9 +101,9 @@ class DeliveryService:
         return len(entries)
 
     async def renew(self) -> None:
-        """Keep the leases of what is being sent; to be called every third of `LEASE_SECONDS`."""
+        """Keep the leases of what is being sent; to be called every third of `lease_seconds`."""
         if self._sending:
-            await self._outbox.renew(dict(self._sending), self._clock() + timedelta(seconds=LEASE_SECONDS))
+            await self._outbox.renew(dict(self._sending), self._clock() + timedelta(seconds=self.lease_seconds))
 
     async def recover(self) -> int:
         """Show as unconfirmed what a vanished process had begun to send; it is never sent again by itself."""
