@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -16,11 +18,14 @@ from rich.console import Console
 from config import logging, settings
 from config.settings import Settings
 from inbox.core.errors import DomainError
+from inbox.demo import is_loopback, prepare
 from inbox.serve import ROLES, run
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 say = Console(stderr=True, highlight=False, soft_wrap=True)
 
+Before = Callable[[Settings, Callable[[str], None]], Awaitable[None]]
+"""What is done before a process begins its work."""
 Config = Annotated[Path | None, typer.Option(help="TOML file with settings; else ORTOO_CONFIG, else ortoo.toml.")]
 Data = Annotated[Path | None, typer.Option(help="Folder of the database and the secret key.")]
 Host = Annotated[str | None, typer.Option(help="Address the page listens on.")]
@@ -34,6 +39,21 @@ def serve(
 ) -> None:
     """Run everything in one process: the page, the mail door and all workers."""
     _run(_settings(config, data=data, host=host, port=port, door_port=door_port), web=True, roles=ROLES)
+
+
+@app.command()
+def demo(
+    config: Config = None, data: Data = None, host: Host = None, port: Port = None, door_port: DoorPort = None
+) -> None:
+    """Run everything with a workspace of invented customers, in a data folder of its own (./demo-data)."""
+    folder = data or Path(os.environ.get("ORTOO_DATA") or "demo-data")
+    chosen = _settings(config, data=folder, host=host, port=port, door_port=door_port)
+    if host is None and not (is_loopback(chosen.host) and is_loopback(chosen.door_host)):
+        _fail(
+            "The demo's passwords are known to everybody, so it listens on this machine only. "
+            "If you want it otherwise, say so with --host."
+        )
+    _run(chosen, web=True, roles=ROLES, before=prepare)
 
 
 @app.command()
@@ -88,10 +108,15 @@ def _settings(config: Path | None, **flags: Any) -> Settings:
         _fail(f"The settings cannot be read: {error}")
 
 
-def _run(chosen: Settings, *, web: bool, roles: tuple[str, ...]) -> None:
+def _run(chosen: Settings, *, web: bool, roles: tuple[str, ...], before: Before | None = None) -> None:
+    async def all_of_it() -> None:
+        if before is not None:
+            await before(chosen, say.print)
+        await run(chosen, with_page=web, roles=roles, say=say.print)
+
     logging.configure(chosen.log_level, as_json=chosen.log_json)
     try:
-        uvloop.run(run(chosen, with_page=web, roles=roles, say=say.print))
+        uvloop.run(all_of_it())
     except DomainError as error:
         _fail(str(error))
     except (KeyboardInterrupt, asyncio.CancelledError):
