@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import quote
 
 from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, PyMongoError
 
 from inbox.core.errors import Unavailable
 
@@ -81,12 +81,12 @@ async def start(data_dir: Path, *, cache_gb: float = 0.25) -> EmbeddedMongo:
     mongod = find_mongod()
     held = _Held(data_dir)
     try:
-        await _end_orphan(held.database)
+        await _end_orphans(held.database)
         socket = _socket_path(held.folder)
         process = await _launch(mongod, held, socket, cache_gb)
         try:
             await _until_it_answers(process, socket, held.log)
-            await _until_writable(_uri(socket), process, socket, held.log)
+            await _until_writable(socket, held.log)
         except BaseException:
             await _end(process)
             raise
@@ -124,11 +124,14 @@ class _Held:
         self.folder = data_dir.resolve()
         self.database = self.folder / "mongo"
         self.log = self.folder / "mongod.log"
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock: int | None = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        self._lock: int | None = None
         try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.database.mkdir(mode=0o700, exist_ok=True)
+            self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            assert self._lock is not None
             holder = os.read(self._lock, 20).decode() or "?"
             self.release()
             raise Unavailable(
@@ -137,7 +140,10 @@ class _Held:
                 pid=holder,
                 folder=self.folder,
             ) from None
-        self.database.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(
+                "The data folder %(folder)s cannot be used: %(why)s", folder=self.folder, why=error.strerror
+            ) from error
         os.ftruncate(self._lock, 0)
         os.write(self._lock, str(os.getpid()).encode())
 
@@ -203,14 +209,16 @@ async def _until_it_answers(process: asyncio.subprocess.Process, socket: Path, l
     raise _ended(process, log)
 
 
-async def _until_writable(uri: str, process: asyncio.subprocess.Process, socket: Path, log: Path) -> None:
-    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(uri)
+async def _until_writable(socket: Path, log: Path) -> None:
+    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(_uri(socket), serverSelectionTimeoutMS=5000)
     try:
         while not (await client.admin.command("hello"))["isWritablePrimary"]:
-            if process.returncode is not None:
-                raise _ended(process, log)
             await _make_member(client, socket)
             await asyncio.sleep(_POLL_SECONDS)
+    except PyMongoError as error:
+        raise Unavailable(
+            "The embedded database did not become writable: %(why)s. Its log is %(log)s", why=error, log=log
+        ) from error
     finally:
         client.close()
 
@@ -282,27 +290,29 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-async def _end_orphan(database: Path) -> None:
-    """End the mongod of an earlier server that was killed. We hold the folder's lock: nobody else uses that mongod."""
+async def _end_orphans(database: Path) -> None:
+    """End what an earlier server that was killed left running. We hold the folder's lock: nobody else uses it."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        if (pid := _holder(database)) is None:
-            return
-        with contextlib.suppress(ProcessLookupError):  # it ended since we looked
-            os.kill(pid, number)
+        for pid in _orphans(database):
+            with contextlib.suppress(ProcessLookupError):  # it ended since we looked
+                os.kill(pid, number)
         with contextlib.suppress(TimeoutError):  # then the harder signal; after that mongod itself refuses the folder
             async with asyncio.timeout(_STOP_SECONDS):
-                while _holder(database) is not None:  # noqa: ASYNC110 - not our child: nothing tells us of its end
+                while _orphans(database):  # noqa: ASYNC110 - not our children: nothing tells us of their end
                     await asyncio.sleep(_POLL_SECONDS)
 
 
-def _holder(database: Path) -> int | None:
-    """The process id of a mongod that is running on this folder, as mongod noted it there and the kernel confirms."""
-    try:
-        pid = int((database / "mongod.lock").read_text())
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except (FileNotFoundError, ProcessLookupError, ValueError):
-        return None  # ended cleanly, or gone
-    return pid if os.fsencode(database) in command else None
+def _orphans(database: Path) -> list[int]:
+    """Process ids of every mongod that was started on this folder as we start it, also of one that only just began."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            arguments = path.read_bytes().split(b"\0")
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended since we looked
+        if os.fsencode(database) in arguments and b"--unixSocketPrefix" in arguments:
+            found.append(int(path.parent.name))
+    return found
 
 
 async def _keep_log_small(log: Path, process: asyncio.subprocess.Process) -> None:

@@ -106,6 +106,7 @@ async def test_a_fresh_folder_becomes_a_database_with_transactions_and_stop_leav
 
 async def test_it_listens_on_a_private_socket_and_on_no_port(tmp_path: Path) -> None:
     async with running(tmp_path / "data") as database:
+        assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
         socket = Path(unquote(database.uri.removeprefix("mongodb://").partition("/?")[0]))
         assert socket.stat().st_mode & 0o777 == 0o600
         assert socket.parent.stat().st_mode & 0o777 == 0o700
@@ -147,15 +148,19 @@ async def test_an_orphaned_mongod_that_hangs_is_cleared_away(tmp_path: Path, mon
         assert await letters(database.uri) == ["kept"]
 
 
-async def test_a_process_id_left_behind_and_taken_by_another_program_is_not_touched(tmp_path: Path) -> None:
-    bystander = await asyncio.create_subprocess_exec("sleep", "60")
+async def test_another_program_that_names_the_folder_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "mongo").mkdir()
-    (tmp_path / "mongo" / "mongod.lock").write_text(f"{bystander.pid}\n")
+    bystander = await asyncio.create_subprocess_exec("tail", "-f", "--", "/dev/null", str(tmp_path / "mongo"))
     async with running(tmp_path):
-        assert bystander.returncode is None
         assert is_running(bystander.pid)
     bystander.kill()
     await bystander.wait()
+
+
+async def test_a_folder_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    with pytest.raises(Unavailable, match=r"^The data folder .*/data cannot be used: .*$"):
+        await embedded.start(tmp_path / "data")
 
 
 async def test_the_second_server_on_a_data_folder_is_refused_in_one_line(tmp_path: Path) -> None:
