@@ -10,8 +10,9 @@ import pytest
 from aiohttp import ClientPayloadError, web
 
 from inbox.accounts.model import Permission, Role
+from inbox.accounts.store import AccountStore
 from inbox.core.errors import Conflict, DomainError, Invalid, NotFound, TooMany, Unavailable
-from inbox.core.mongo import DriverError
+from inbox.core.mongo import DriverError, Mongo
 from inbox.web.pages import body
 from inbox.web.pages import json as answer
 from inbox.web.routes import Access, Route
@@ -152,3 +153,13 @@ async def test_a_request_that_is_too_large_is_refused(site: Site) -> None:
     response = await browser.ask("POST", "/settings/profile", data=form, headers=headers)
     assert response.status == 413
     assert (await response.json())["code"] == "too_large"
+
+
+async def test_a_page_says_so_while_the_database_is_away(site: Site, mongo_uri: str) -> None:
+    browser = await site.signed_in(await site.serve())
+    away = await Mongo.connect(mongo_uri, "away")
+    away.close()
+    site.accounts.store = AccountStore(away)
+    response = await browser.get("/settings/profile")
+    assert response.status == 503
+    assert "The database does not answer." in await response.text()

@@ -109,7 +109,9 @@ async def test_the_cookie_is_for_this_site_only_and_for_no_script(
 
 
 async def test_a_signed_in_cookie_lasts_as_long_as_the_session_and_the_database_does_not_hold_it(site: Site) -> None:
-    browser = await site.signed_in(await site.serve())
+    agent, browser = await site.agent(), await site.browser(await site.serve())
+    await browser.get("/login")
+    await browser.post("/login", {"email": agent.email, "password": PASSWORD})
     assert int(browser.cookie["max-age"]) == 30 * 86400
     stored = await site.mongo.collection("sessions").find_one({})
     assert stored is not None
