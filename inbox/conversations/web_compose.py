@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 from aiohttp import web
 
@@ -31,6 +33,7 @@ class Writing(msgspec.Struct, frozen=True, kw_only=True):
     subject: str = ""
     html: str = ""
     resolve: bool = False
+    key: Annotated[str, msgspec.Meta(max_length=100)] = ""
 
 
 class Beginning(msgspec.Struct, frozen=True):
@@ -150,6 +153,7 @@ class ComposePages:
             bcc=read_addresses(writing.bcc, kind),
             subject=writing.subject,
             html=writing.html,
+            key=writing.key,
         )
 
 

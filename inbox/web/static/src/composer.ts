@@ -17,11 +17,17 @@ interface Queued {
 }
 
 const FIELDS = ["to", "cc", "bcc", "subject"] as const;
+function freshKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("-");
+}
+
 const ANSWERS = new Set(["reply", "reply_all", "forward"]);
 
 class Composer {
   private mode = "reply";
   private isSending = false;
+  /** The same for every try at sending one text: an answer lost on the way does not make it leave twice. */
+  private key = freshKey();
   private readonly editor: Editor;
   private readonly saver: Saver;
   private readonly uploads: Uploads;
@@ -189,7 +195,8 @@ class Composer {
     this.showProblem("");
     await this.saver.stop();
     try {
-      const queued = await call<Queued>("POST", `/conversations/${conversation}/send`, { ...writing, resolve });
+      const queued = await call<Queued>("POST", `/conversations/${conversation}/send`, { ...writing, resolve, key: this.key });
+      this.key = freshKey();
       forgetHere(conversation);
       if (composer === this) this.clear();
       this.say(writing.mode, resolve, queued, conversation);
