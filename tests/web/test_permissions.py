@@ -125,7 +125,7 @@ async def test_a_person_who_is_not_signed_in_is_led_to_the_sign_in_and_back(
 
 async def test_no_route_is_served_past_the_table(whole: tuple[Site, web.Application]) -> None:
     _, app = whole
-    table = set(app[ROUTES])
+    table = app[ROUTES].keys()
     forgotten = [route for route in app.router.routes() if route not in table]
     assert not forgotten
     assert not app._subapps
