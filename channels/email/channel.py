@@ -14,6 +14,7 @@ from channels.email.sign_in import SignIn
 
 _SECURITY = (("tls", "TLS"), ("starttls", "STARTTLS"), ("none", "Not encrypted"))
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_.-]{1,253}|\[?[0-9A-Fa-f:.]{2,45}\]?")
+_UNTYPEABLE = re.compile("[\x00-\x1f\ud800-\udfff]")
 _INCOMING, _OUTGOING, _SIGN_IN = "Incoming mail", "Outgoing mail", "Sign-in"
 
 FIELDS = (
@@ -202,7 +203,7 @@ FIELDS = (
 
 def validate(settings: Mapping[str, Any]) -> dict[str, str]:
     """What is wrong, by field; empty when the settings can be tried."""
-    wrong = _wrong_choices(settings)
+    wrong = _wrong_values(settings)
     try:
         plain = '"' not in addr_spec(text(settings, "address"))
     except Unsendable:
@@ -252,12 +253,14 @@ def _wrong_smtp(mail: EmailSettings, login: str) -> dict[str, str]:
     return wrong
 
 
-def _wrong_choices(settings: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        field.name: "Please choose one of the list."
-        for field in FIELDS
-        if field.choices and text(settings, field.name, str(field.default)) not in dict(field.choices)
-    }
+def _wrong_values(settings: Mapping[str, Any]) -> dict[str, str]:
+    wrong: dict[str, str] = {}
+    for field in FIELDS:
+        if field.choices and text(settings, field.name, str(field.default)) not in dict(field.choices):
+            wrong[field.name] = "Please choose one of the list."
+        elif _UNTYPEABLE.search(str(settings.get(field.name) or "")):
+            wrong[field.name] = "This has to be one line of text."
+    return wrong
 
 
 def _whole(value: Any, largest: int) -> bool:

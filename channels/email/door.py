@@ -10,7 +10,7 @@ import asyncio
 import collections
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import msgspec
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -109,9 +109,7 @@ class _Turned(asyncio.Protocol):
     """A client for whom there is no place."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        transport.write(b"421 4.3.2 Too many connections, please try again later\r\n")
-        transport.close()
+        _say_goodbye(transport, b"421 4.3.2 Too many connections, please try again later\r\n")
 
 
 class _Handler:
@@ -271,10 +269,14 @@ class _Client(SMTP):
 
     def _hang_up(self) -> None:
         if self.transport is not None:
-            assert isinstance(self.transport, asyncio.WriteTransport)
-            self.transport.write(b"421 4.3.2 Going down, please try again later\r\n")
-            self.transport.close()
+            _say_goodbye(self.transport, b"421 4.3.2 Going down, please try again later\r\n")
 
 
 def _answer(*, ok: bool) -> str:
     return "250 2.0.0 Stored" if ok else _TROUBLE
+
+
+def _say_goodbye(transport: asyncio.BaseTransport, words: bytes) -> None:
+    # A cast: uvloop's transports are none of asyncio's classes.
+    cast("asyncio.WriteTransport", transport).write(words)
+    transport.close()

@@ -8,7 +8,7 @@ import ssl
 import warnings
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
@@ -129,8 +129,7 @@ class _Connection(SMTP):
 
     def cut(self) -> None:
         if self.transport is not None:
-            assert isinstance(self.transport, asyncio.WriteTransport)
-            self.transport.abort()
+            cast("asyncio.WriteTransport", self.transport).abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if self not in self.sink.open:

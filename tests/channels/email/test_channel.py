@@ -88,6 +88,8 @@ def test_the_built_in_inbox_needs_an_address_only() -> None:
         ({"smtp_login": "own"}, "smtp_username"),
         ({"inbound": "door", "imap_password": ""}, "smtp_login"),
         ({"max_per_minute": -1}, "max_per_minute"),
+        ({"imap_password": "secret\n"}, "imap_password"),
+        ({"imap_folders": "INBOX\r\nA1 DELETE INBOX"}, "imap_folders"),
     ],
 )
 def test_what_is_wrong_is_said_beside_its_field(change: dict[str, Any], field: str) -> None:
