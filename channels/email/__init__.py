@@ -1,1 +1,1 @@
-"""The email channel: IMAP or the mail door in, SMTP or the catcher out."""
+"""Email: parsing, composing, IMAP and the mail door in, SMTP out."""
