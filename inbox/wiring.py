@@ -123,12 +123,13 @@ async def _furnish(
     inboxes = InboxService(inbox_store, keyring, files, leases, channels, clock=clock, queue=outbox.queued)
     stack.push_async_callback(inboxes.close)
     await inboxes.ensure_built_in()
+    customers = CustomerService(mongo, customer_store, events, clock)
     stores = Stores(
         conversations=store,
         raws=raws,
         outbox=outbox,
         auto_replies=AutoReplies(mongo),
-        customers=customer_store,
+        customers=customers,
         events=events,
         counters=counters,
         keyring=keyring,
@@ -158,14 +159,14 @@ async def _furnish(
         accounts=accounts,
         administration=AdministrationService(accounts),
         inboxes=inboxes,
-        customers=CustomerService(mongo, customer_store, events, clock),
+        customers=customers,
         conversations=conversations,
         drafts=DraftService(store, files, inboxes, max_message_bytes=settings.max_message_bytes, clock=clock),
         replies=ReplyService(
             mongo,
             store,
             outbox,
-            customer_store,
+            customers,
             events,
             counters,
             files,
@@ -182,7 +183,7 @@ async def _furnish(
             store,
             outbox,
             Buckets(mongo),
-            customer_store,
+            customers,
             events,
             files,
             inboxes,

@@ -25,7 +25,7 @@ from inbox.core.events import Event, EventType
 from inbox.core.files import Files
 from inbox.core.mongo import DriverError, Mongo, Session
 from inbox.core.store import EventStore
-from inbox.customers.store import CustomerStore
+from inbox.customers.service import CustomerService
 from inbox.inboxes.service import InboxService
 
 log = structlog.get_logger()
@@ -56,7 +56,7 @@ class DeliveryService:
         conversations: ConversationStore,
         outbox: OutboxStore,
         buckets: Buckets,
-        customers: CustomerStore,
+        customers: CustomerService,
         events: EventStore,
         files: Files,
         inboxes: InboxService,
@@ -160,7 +160,7 @@ class DeliveryService:
         if message is None:
             return Rejected("gone", "The message is no longer there.")
         if message.auto_submitted:
-            known = await self._customers.identities([address.key for address in message.to])
+            known = await self._customers.known([address.key for address in message.to])
             verdict = gate.decide(gate.Purpose.AUTOMATIC, known.values())
             if not verdict.allowed:
                 return Rejected("suppressed", verdict.reason)

@@ -11,13 +11,12 @@ import msgspec
 from channels.base import Address, DeliveryUpdate, InboundMessage
 from inbox.conversations import outgoing as out
 from inbox.conversations.ingest_lookup import Arrival, Known, Stores, customer_address, names, sent_elsewhere
-from inbox.conversations.model import Conversation, Delivery, Message, MessageKind, State, Status, may_follow
+from inbox.conversations.model import Conversation, Delivery, Message, MessageKind, Ref, State, Status, may_follow
 from inbox.conversations.store import ref_id
 from inbox.conversations.store_outbox import OutboxEntry
 from inbox.conversations.threading import (
     Candidates,
     Join,
-    Ref,
     decide,
     participants,
     status_after,
@@ -343,9 +342,9 @@ class Group:
         await stores.outbox.add(session, self._outbox)
         await stores.auto_replies.note(session, self._answered, self._now)
         for key, why in self._bounced.items():
-            await stores.customers.set_undeliverable(session, key, why or "bounced")
+            await stores.customers.came_back(session, key, why or "bounced")
         for key in self._opted_out:
-            await stores.customers.set_opted_out(session, key)
+            await stores.customers.opted_out(session, key)
         for customer in self._known.people.created:
             self._events.append(
                 Event(type=EventType.CUSTOMER_CREATED, at=self._now, actor=ACTOR, customer_id=customer.id)

@@ -9,17 +9,16 @@ from typing import Any
 import msgspec
 
 from channels.base import Address, Capabilities, DeliveryUpdate, InboundEvent, InboundMessage
-from inbox.conversations.model import Conversation, FileRef
+from inbox.conversations.model import Conversation, FileRef, Ref
 from inbox.conversations.store import ConversationStore, ref_id
 from inbox.conversations.store_outbox import AutoReplies, OutboxStore
 from inbox.conversations.store_raw import RawStore
-from inbox.conversations.threading import BOUNCE_TOKEN, REPLY_TOKEN, Ref
+from inbox.conversations.threading import BOUNCE_TOKEN, REPLY_TOKEN
 from inbox.core.crypto import Keyring
 from inbox.core.ids import digest, new_id
 from inbox.core.mongo import Session
 from inbox.core.store import Counters, EventStore
-from inbox.customers.service import People
-from inbox.customers.store import CustomerStore
+from inbox.customers.service import CustomerService
 from inbox.inboxes.model import Inbox
 
 
@@ -46,7 +45,7 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     raws: RawStore
     outbox: OutboxStore
     auto_replies: AutoReplies
-    customers: CustomerStore
+    customers: CustomerService
     events: EventStore
     counters: Counters
     keyring: Keyring
@@ -58,7 +57,7 @@ class Known:
     def __init__(self, stores: Stores, session: Session) -> None:
         self._stores = stores
         self._session = session
-        self.people = People(stores.customers, session)
+        self.people = stores.customers.people(session)
         self.conversations: dict[str, Conversation] = {}
         self.refs: dict[str, Ref] = {}
         self.latest: dict[tuple[str, str], str] = {}

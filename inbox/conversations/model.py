@@ -88,6 +88,21 @@ def sources_of(new: State) -> list[State]:
     return [state for state, following in _NEXT.items() if new in following]
 
 
+MOST_PARTICIPANTS = 100
+
+
+class Ref(msgspec.Struct, frozen=True, kw_only=True):
+    """A message of ours or theirs that later ones may refer to. `id` is the digest of inbox and `message_ref`."""
+
+    id: str
+    conversation_id: str
+    message_id: str
+    at: datetime
+    participants: tuple[str, ...] = ()
+    """Address keys of its sender and recipients, at most `MOST_PARTICIPANTS`."""
+    outbound: bool = False
+
+
 class FileRef(msgspec.Struct, frozen=True, kw_only=True):
     """A stored file of a message or a draft."""
 

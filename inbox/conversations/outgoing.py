@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from channels.base import Address
-from inbox.conversations.model import Conversation, Delivery, FileRef, Message, MessageKind, State
+from inbox.conversations.model import Conversation, Delivery, FileRef, Message, MessageKind, Ref, State
 from inbox.conversations.store import ref_id
 from inbox.conversations.store_outbox import OutboxEntry
-from inbox.conversations.threading import Ref, participants
+from inbox.conversations.threading import participants
 from inbox.inboxes.model import Inbox
 
 EXCERPT = 160

@@ -25,6 +25,7 @@ from inbox.conversations.model import (
     FileRef,
     Message,
     MessageKind,
+    Ref,
     State,
     Status,
 )
@@ -32,7 +33,7 @@ from inbox.conversations.outgoing import excerpt, message_ref, outgoing
 from inbox.conversations.rendering import is_blank, link_inline_files, quoted, show_inline_files, to_text
 from inbox.conversations.store import ConversationStore, ref_id
 from inbox.conversations.store_outbox import OutboxEntry, OutboxStore
-from inbox.conversations.threading import Ref, participants
+from inbox.conversations.threading import participants
 from inbox.core import html as editor
 from inbox.core.clock import Clock, utcnow
 from inbox.core.errors import Conflict, Invalid, NotFound
@@ -41,8 +42,7 @@ from inbox.core.files import Files
 from inbox.core.ids import digest, new_id
 from inbox.core.mongo import Duplicate, Mongo, Session, to_value
 from inbox.core.store import Counters, EventStore
-from inbox.customers.service import People
-from inbox.customers.store import CustomerStore
+from inbox.customers.service import CustomerService
 from inbox.inboxes.service import InboxService
 
 _MAY_RESEND = (State.FAILED, State.BOUNCED, State.UNCONFIRMED)
@@ -59,7 +59,7 @@ class ReplyService:
         mongo: Mongo,
         store: ConversationStore,
         outbox: OutboxStore,
-        customers: CustomerStore,
+        customers: CustomerService,
         events: EventStore,
         counters: Counters,
         files: Files,
@@ -246,7 +246,7 @@ class ReplyService:
         shown = signed(html, agent, inbox)
 
         async def work(session: Session) -> Message:
-            people = People(self._customers, session)
+            people = self._customers.people(session)
             await people.load([to[0].key])
             customer_id, name = people.customer_of(to[0], now)
             conversation = Conversation(

@@ -8,8 +8,7 @@ from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReplaceOne, ReturnDocument, UpdateOne
 
-from inbox.conversations.model import Conversation, Draft, FileRef, Message, Status, View
-from inbox.conversations.threading import Ref
+from inbox.conversations.model import Conversation, Draft, FileRef, Message, Ref, Status, View
 from inbox.core.ids import digest
 from inbox.core.mongo import Document, Mongo, Session, from_document, to_document, to_value
 

@@ -12,26 +12,11 @@ from datetime import datetime, timedelta
 import msgspec
 
 from channels.base import InboundMessage
-from inbox.conversations.model import Conversation, Status
+from inbox.conversations.model import MOST_PARTICIPANTS, Conversation, Ref, Status
 from inbox.core.crypto import Keyring
 
 REPLY_TOKEN = "reply"  # noqa: S105 # what the signature is for, not a secret
 BOUNCE_TOKEN = "bounce"  # noqa: S105 # the same
-
-
-class Ref(msgspec.Struct, frozen=True, kw_only=True):
-    """A message of ours or theirs that later ones may refer to. `id` is the digest of inbox and `message_ref`."""
-
-    id: str
-    conversation_id: str
-    message_id: str
-    at: datetime
-    participants: tuple[str, ...] = ()
-    """Address keys of its sender and recipients, at most `MOST_PARTICIPANTS`."""
-    outbound: bool = False
-
-
-MOST_PARTICIPANTS = 100
 
 
 class Candidates(msgspec.Struct, frozen=True, kw_only=True):

@@ -90,7 +90,7 @@ class ThreadPages:
             Route("POST", f"{one}/priority", self.set_priority, act),
             Route("POST", f"{one}/labels", self.set_labels, act),
             Route("POST", f"{one}/read", self.mark_read, read),
-            Route("POST", f"{one}/unread", self.mark_unread, read),
+            Route("POST", f"{one}/unread", self.mark_unread, act),
             Route("POST", f"{one}/dismiss-failure", self.dismiss_failure, act),
         ]
 

@@ -82,6 +82,24 @@ class CustomerService:
 
         return await self._mongo.transaction(work)
 
+    # For the way of a message: callers are services that have checked access, or workers
+
+    def people(self, session: Session) -> People:
+        """The people of one group of messages, within a transaction."""
+        return People(self._store, session)
+
+    async def known(self, keys: Collection[str]) -> dict[str, Identity]:
+        """Those of the address keys that are known."""
+        return await self._store.identities(keys)
+
+    async def came_back(self, session: Session, key: str, why: str) -> None:
+        """Note that messages to an address bounced for good."""
+        await self._store.set_undeliverable(session, key, why)
+
+    async def opted_out(self, session: Session, key: str) -> None:
+        """Note that somebody complained or unsubscribed."""
+        await self._store.set_opted_out(session, key)
+
 
 class People:
     """Known and new people of one group of messages; part of a transaction of the conversations room.
