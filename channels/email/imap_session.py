@@ -11,7 +11,16 @@ from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any
 
 import msgspec
-from aioimaplib.aioimaplib import AUTH, SELECTED, AioImapException, Command, Response, literal_data_re, quoted
+from aioimaplib.aioimaplib import (
+    AUTH,
+    SELECTED,
+    AioImapException,
+    Command,
+    CommandTimeout,
+    Response,
+    literal_data_re,
+    quoted,
+)
 
 from channels.base import Refused, Unreachable
 from channels.email import folder_names
@@ -214,7 +223,7 @@ class Session:
         try:
             async with asyncio.timeout(self._timeout if bounded else None):
                 response = await command
-        except TimeoutError as error:
+        except (TimeoutError, CommandTimeout) as error:
             raise self._silent() from error
         except AioImapException as error:
             self._raise_if_lost()
