@@ -14,14 +14,16 @@ from inbox.web.routes import Route
 from inbox.wiring import House
 
 
-async def build(house: House) -> web.Application:
-    """The application of one process. Building it touches no port."""
+async def build(house: House, door_port: int | None = None) -> web.Application:
+    """The application of one process, which touches no port; `door_port` is where the mail door really listens."""
+    settings = house.settings
+    door = (settings.door_host, settings.door_port if door_port is None else door_port)
     return await application.create(
-        house.settings, house.keyring, house.accounts, house.events, house.mongo.ping, routes(house)
+        settings, house.keyring, house.accounts, house.events, house.mongo.ping, routes(house, door)
     )
 
 
-def routes(house: House) -> list[Route]:
+def routes(house: House, door: tuple[str, int]) -> list[Route]:
     """Every route of every room."""
     settings = house.settings
     rooms = (
@@ -35,7 +37,7 @@ def routes(house: House) -> list[Route]:
             house.inboxes,
             house.accounts,
             house.customers,
-            door=(settings.door_host, settings.door_port),
+            door=door,
         ),
         DeadLetterPages(house.ingest, house.inboxes),
     )

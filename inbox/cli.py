@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 import uvloop
-from channels.email.report import report_line
 from pydantic import ValidationError
 from rich.console import Console
 
+from channels.email.report import report_line
 from config import logging, settings
 from config.settings import Settings
-from inbox.core.errors import DomainError
+from inbox.accounts.model import Actor
+from inbox.core.errors import DomainError, NotFound
 from inbox.demo import is_loopback, prepare
 from inbox.serve import ROLES, run
+from inbox.wiring import open_house
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 say = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -77,6 +79,26 @@ def worker(
 
 
 @app.command()
+def password_link(
+    email: Annotated[str, typer.Argument(help="The e-mail address of somebody who works here.")],
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Print a link to choose a new password, for an administrator nobody else can help. Stop the server first."""
+    chosen = _settings(config, data=data)
+
+    async def make() -> None:
+        async with open_house(chosen) as house:
+            found = [agent for agent in await house.accounts.agents() if agent.email == email.strip().lower()]
+            if not found:
+                raise NotFound("Nobody with this address works here.")
+            _, path = await house.administration.password_link(Actor.system("command"), found[0].id)
+            print(f"{chosen.base_url}{path}")
+
+    _until_done(chosen, make)
+
+
+@app.command()
 def parse(files: Annotated[list[str], typer.Argument(help="Raw mails; - is standard input.")]) -> None:
     """Print the normal form of raw mails, one JSON object a line. Reads no configuration and no database."""
     failed = False
@@ -114,9 +136,13 @@ def _run(chosen: Settings, *, web: bool, roles: tuple[str, ...], before: Before 
             await before(chosen, say.print)
         await run(chosen, with_page=web, roles=roles, say=say.print)
 
+    _until_done(chosen, all_of_it)
+
+
+def _until_done(chosen: Settings, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     logging.configure(chosen.log_level, as_json=chosen.log_json)
     try:
-        uvloop.run(all_of_it())
+        uvloop.run(work())
     except DomainError as error:
         _fail(str(error))
     except (KeyboardInterrupt, asyncio.CancelledError):

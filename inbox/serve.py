@@ -41,17 +41,19 @@ async def run(settings: Settings, *, with_page: bool, roles: Sequence[str], say:
         loop.add_signal_handler(number, stop.set)
     async with open_house(settings) as house, AsyncExitStack() as stack:
         workers = await _workers(house, roles)
+        door_port = settings.door_port
+        for worker in workers:
+            if isinstance(worker, DoorWorker):
+                door_port = await worker.open()
         if with_page:
-            url = await _open_page(house, stack)
+            url = await _open_page(house, stack, door_port)
             say(f"Örtöö is at {url}")
             link = await house.accounts.setup_link()
             if link is not None:
                 say(f"Create the first administrator at {url}{link} (this link works once)")
-        for worker in workers:
-            if isinstance(worker, DoorWorker):
-                say(f"Mail comes in at {settings.door_host}:{await worker.open()}")
-        await _until_stopped(house, workers, stop)
-        say("Stopping: finishing what has begun…")
+        if "receive" in roles:
+            say(f"Mail comes in at {settings.door_host}:{door_port}")
+        await _until_stopped(house, workers, stop, say)
 
 
 async def _workers(house: House, roles: Sequence[str]) -> list[Role]:
@@ -76,9 +78,10 @@ async def _workers(house: House, roles: Sequence[str]) -> list[Role]:
     return workers
 
 
-async def _open_page(house: House, stack: AsyncExitStack) -> str:
+async def _open_page(house: House, stack: AsyncExitStack, door_port: int) -> str:
     settings = house.settings
-    runner = web.AppRunner(await build(house), handle_signals=False, access_log=None, shutdown_timeout=DRAIN_SECONDS)
+    app = await build(house, door_port)
+    runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=DRAIN_SECONDS)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     site = web.TCPSite(runner, settings.host, settings.port)
@@ -92,7 +95,9 @@ async def _open_page(house: House, stack: AsyncExitStack) -> str:
     return f"http://{host}:{port}"
 
 
-async def _until_stopped(house: House, workers: Sequence[Role], stop: asyncio.Event) -> None:
+async def _until_stopped(
+    house: House, workers: Sequence[Role], stop: asyncio.Event, say: Callable[[str], None]
+) -> None:
     """Wait for the signal, or for something to end that must not; then let every worker finish."""
     running = [asyncio.create_task(worker.run(stop)) for worker in workers]
     watching = [asyncio.create_task(stop.wait()), *running]
@@ -101,6 +106,7 @@ async def _until_stopped(house: House, workers: Sequence[Role], stop: asyncio.Ev
     try:
         done, _ = await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
+        say("Stopping: finishing what has begun…")
         for task in done:
             task.result()
         await asyncio.gather(*running)
