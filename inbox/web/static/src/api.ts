@@ -69,3 +69,11 @@ export async function fragment(path: string, signal?: AbortSignal): Promise<stri
   const response = await request("GET", path, signal ? { signal } : {});
   return response.status === 204 ? null : response.text();
 }
+
+/** Bring something up to date for which nobody waits. What fails is read again with the next change or connection. */
+export function inBackground(work: Promise<unknown> | undefined): void {
+  work?.catch((error: unknown) => {
+    const isExpected = error instanceof Problem || (error instanceof DOMException && error.name === "AbortError");
+    if (!isExpected) throw error;
+  });
+}

@@ -1,6 +1,6 @@
 // The inbox as a whole: the address bar names what is shown, and what happens elsewhere refreshes exactly what it touches.
 import { failed } from "./actions";
-import { Problem } from "./api";
+import { inBackground, Problem } from "./api";
 import { leaveComposer } from "./composer";
 import { refreshCustomer } from "./customer";
 import { all, byId, find, on } from "./dom";
@@ -67,21 +67,20 @@ function showTitle(): void {
 
 function follow(change: Change): void {
   const { type, conversation_id: conversation, customer_id: customer } = change;
+  const [about] = type.split(".");
   if (conversation) {
     countSoon();
-    void refreshRow(conversation).catch(() => undefined);
-    if (conversation === openId()) void refreshThread().catch(() => undefined);
+    inBackground(refreshRow(conversation));
+    if (conversation === openId()) inBackground(refreshThread());
   }
-  if (type.startsWith("inbox.") || type.startsWith("agent.")) countSoon();
-  if (type.startsWith("inbox.") || type.startsWith("message.")) void refreshFirstSteps().catch(() => undefined);
-  if (customer && customer === byId("thread")?.dataset["customer"] && (type.startsWith("customer.") || type === "conversation.created")) {
-    void refreshCustomer().catch(() => undefined);
-  }
+  if (about === "inbox" || about === "agent") countSoon();
+  if (about === "inbox" || about === "message") inBackground(refreshFirstSteps());
+  const isShown = customer !== "" && customer === byId("thread")?.dataset["customer"];
+  if (isShown && (about === "customer" || about === "conversation")) inBackground(refreshCustomer());
 }
 
 function resync(): void {
-  const parts = [refreshViews(), resyncList(), openId() ? refreshThread() : undefined, refreshFirstSteps()];
-  for (const part of parts) part?.catch(() => undefined); // without a connection the bar says so; after it this runs again
+  for (const part of [refreshViews(), resyncList(), refreshThread(), refreshFirstSteps()]) inBackground(part);
 }
 
 // --- links -----------------------------------------------------------------------------------------------------------

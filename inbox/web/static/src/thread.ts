@@ -1,5 +1,5 @@
 // The open conversation: its entries as they come and change, without moving what is being read.
-import { call, fragment } from "./api";
+import { call, fragment, inBackground } from "./api";
 import { all, byId, find, on, parse } from "./dom";
 import { morph } from "./morph";
 import { here, me } from "./place";
@@ -14,7 +14,12 @@ let unseen = 0;
 const asServed = new Map<string, string>();
 
 const scroller = () => byId("thread-scroll");
-export const openId = () => byId("thread")?.dataset["id"] ?? "";
+/** The conversation that is shown; none while another is on its way. */
+export function openId(): string {
+  const id = byId("thread")?.dataset["id"] ?? "";
+  return id === here().conversation ? id : "";
+}
+
 export const head = () => byId("thread-head");
 
 /** Show a conversation. Rejects where it cannot be had; what was shown stays then. */
@@ -98,7 +103,7 @@ export function refreshThread(): Promise<void> {
     tailing = null;
     if (again) {
       again = false;
-      void refreshThread();
+      inBackground(refreshThread());
     }
   });
   return tailing;

@@ -1,5 +1,5 @@
 // The views with their counts, and the number of unread conversations on the tab.
-import { fragment } from "./api";
+import { fragment, inBackground } from "./api";
 import { all, byId, json } from "./dom";
 import { morphInside } from "./morph";
 import { here, query } from "./place";
@@ -22,7 +22,7 @@ export function choices(): Choices {
 export function countSoon(): void {
   timer ||= setTimeout(() => {
     timer = 0;
-    void refreshViews();
+    inBackground(refreshViews());
   }, PAUSE);
 }
 
