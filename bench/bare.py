@@ -1,13 +1,14 @@
 """The least a server must do, as the limit that pages and live updates are held against; a process of its own.
 
 `python -m bench.bare URI DATABASE` prints its address. `/list` is one indexed find as JSON. `/` is a page that shows
-what is posted to `/push` as soon as it comes down `/events`.
+what is posted to `/push` as soon as it comes down `/events`; the answer is when it was sent, in Unix milliseconds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+import time
 
 import msgspec
 import uvloop
@@ -15,10 +16,10 @@ from aiohttp import web
 
 from inbox.core.mongo import Mongo
 
-_PAGE = """<!doctype html><title>bare</title><ul></ul><script>
+_PAGE = """<!doctype html><title>bare</title><ul id="rows"></ul><script>
 new EventSource("/events").onmessage = (event) => {
   const row = document.createElement("li");
-  row.textContent = JSON.parse(event.data).subject;
+  row.dataset.id = JSON.parse(event.data).conversation_id;
   document.querySelector("ul").prepend(row);
 };
 </script>"""
@@ -56,9 +57,9 @@ class _Bare:
         return stream
 
     async def push(self, request: web.Request) -> web.StreamResponse:
-        data = await request.read()
+        data, at = await request.read(), time.time() * 1000
         await asyncio.gather(*(stream.write(b"data: " + data + b"\n\n") for stream in self._streams))
-        return web.Response(status=204)
+        return web.json_response(at)
 
 
 async def main(uri: str, database: str) -> None:

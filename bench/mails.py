@@ -1,7 +1,7 @@
 """Raw mails as a support address gets them: generated, realistic in kind and size, the same in every run.
 
 Of a hundred, 40 are answers from Gmail with quoted history, 15 from Outlook, 20 plain text, 10 HTML alone of 10 to
-25 KB and 15 carry a file or a picture of 10 to 90 KB. Two in five go on with an earlier mail of the same sender.
+25 KB and 15 carry a file or a picture of 10 to 90 KB. Of those from somebody known, two in five answer an earlier one.
 """
 
 from __future__ import annotations
@@ -32,11 +32,16 @@ class _Writer(msgspec.Struct):
     """Message-IDs so far."""
 
 
-def mails(count: int, seed: int) -> list[bytes]:
-    """That many different mails from half as many people; another seed gives others, from other people."""
+def mails(count: int, seed: int, people: int = 0) -> list[bytes]:
+    """That many different mails from `people`, or half as many as mails; other seeds give others, from other people.
+
+    Everybody has written once before somebody writes again.
+    """
     chance = random.Random(seed)
-    writers = [_writer(chance, f"{seed}-{number}") for number in range(max(1, count // 2))]
-    return [_mail(chance, chance.choice(writers), f"{seed}.{number}") for number in range(count)]
+    people = people or max(1, count // 2)
+    writers = [_writer(chance, f"{seed}-{number}") for number in range(people)]
+    writing = [*writers, *chance.choices(writers, k=count)][:count]
+    return [_mail(chance, writer, f"{seed}.{number}") for number, writer in enumerate(writing)]
 
 
 def _writer(chance: random.Random, number: str) -> _Writer:

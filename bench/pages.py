@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-import aiohttp
 import msgspec
 
 from bench import places, workspace
@@ -58,10 +57,9 @@ async def measure(settings: Settings, tokens: Sequence[str], steps: list[tuple[s
     uri = settings.mongodb_uri.get_secret_value()
     bare_command = [sys.executable, "-m", "bench.bare", uri, settings.database]
     async with places.ortoo(settings) as server, places.program(bare_command) as bare:
-        cookie = await _cookie_name(server.url)
         ours = Plan(
             url=server.url,
-            cookies=[f"{cookie}={token}" for token in tokens],
+            cookies=[f"{name}={value}" for name, value in await places.cookies(server.url, tokens)],
             steps=steps,
             seconds=WARM_UP_SECONDS,
             think=THINK,
@@ -107,13 +105,6 @@ async def _add_inbox(house: House, name: str) -> Inbox:
     built_in = await house.inboxes.built_in()
     form = InboxForm(name=name, address=f"{name.lower()}@shop.mn", settings=built_in.settings)
     return await house.inboxes.create(places.SYSTEM, built_in.channel, form)
-
-
-async def _cookie_name(url: str) -> str:
-    """The session cookie's name, which is each copy's own."""
-    async with aiohttp.ClientSession() as session, session.get(f"{url}/login") as answer:
-        names = [name for name in answer.cookies if name.startswith("ortoo")]
-    return names[0]
 
 
 async def _load(folder: Path, plan: Plan) -> Waiting:

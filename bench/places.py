@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 from pydantic import SecretStr
 
 from config.settings import Settings
@@ -135,3 +136,10 @@ async def hire(house: House, name: str, role: Role = Role.AGENT) -> Agent:
     agent = Agent(id=new_id(), email=f"{new_id()}@shop.mn", name=name, role=role, created_at=utcnow())
     await house.mongo.transaction(lambda session: house.accounts.add(session, agent))
     return agent
+
+
+async def cookies(url: str, tokens: Sequence[str]) -> list[tuple[str, str]]:
+    """(name, value) of each session's cookie; the name is each copy's own."""
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/login") as answer:
+        name = next(name for name in answer.cookies if name.startswith("ortoo"))
+    return [(name, token) for token in tokens]

@@ -60,7 +60,8 @@ async def run() -> Result:
 
 async def _queue(house: House, inbox: Inbox, actor: Actor, number: int) -> list[Message]:
     """Customers write, and an agent answers each conversation once."""
-    await house.ingest.ingest_many(inbox.id, [Raw(body=raw, url="smtp:") for raw in mails(REPLIES, seed=number)])
+    sources = mails(REPLIES, seed=number, people=REPLIES)
+    await house.ingest.ingest_many(inbox.id, [Raw(body=raw, url="smtp:") for raw in sources])
     conversations = house.mongo.collection("conversations").find({"last_kind": "in"}, {"_id": 1})
     waiting = iter([document["_id"] async for document in conversations])
     messages = []
