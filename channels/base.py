@@ -5,7 +5,7 @@ Times are aware UTC, sizes are bytes. Nothing here does I/O.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -270,6 +270,10 @@ class Adapter(Protocol):
         """Close connections; may be called while a poll is running, which then ends."""
 
 
+Known = Callable[[Sequence[str]], Awaitable[Collection[str]]]
+"""Of some places (`Raw.url`), those that something was stored from."""
+
+
 @runtime_checkable
 class PollingAdapter(Adapter, Protocol):
     """An adapter that fetches."""
@@ -280,8 +284,11 @@ class PollingAdapter(Adapter, Protocol):
         An empty list with a cursor is a heartbeat. Raises `Unreachable` or `Refused`; the caller backs off.
         """
 
-    async def audit(self, cursor: Cursor) -> dict[str, int]:
-        """Messages on the server per folder up to the cursor, for the hourly reconciliation."""
+    def reconcile(self, cursor: Cursor, known: Known) -> AsyncIterator[tuple[list[str], list[Raw]]]:
+        """Compare what the server has up to the cursor with what the host has stored.
+
+        Yields the places (`Raw.url`) the host does not know, and those of their messages that can be had now.
+        """
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from channels.base import (
     CheckStep,
     Cursor,
     InboundEvent,
+    Known,
     OutboundMessage,
     PointOfNoReturn,
     Ports,
@@ -132,9 +133,9 @@ class PollingEmailAdapter(EmailAdapter):
         """See `PollingAdapter`."""
         return self._imap.poll(cursor)
 
-    async def audit(self, cursor: Cursor) -> dict[str, int]:
+    def reconcile(self, cursor: Cursor, known: Known) -> AsyncIterator[tuple[list[str], list[Raw]]]:
         """See `PollingAdapter`."""
-        return await self._imap.audit(cursor)
+        return self._imap.reconcile(cursor, known)
 
     async def check(self) -> list[CheckStep]:
         """See `Adapter`."""

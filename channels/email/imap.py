@@ -13,7 +13,7 @@ from contextlib import aclosing
 
 import msgspec
 
-from channels.base import ChannelError, CheckStep, Cursor, Ports, Raw, Refused, Unreachable
+from channels.base import ChannelError, CheckStep, Cursor, Known, Ports, Raw, Refused, Unreachable
 from channels.email import tls
 from channels.email.imap_session import Session
 from channels.email.settings import EmailSettings
@@ -75,7 +75,7 @@ class Mark(msgspec.Struct, omit_defaults=True):
 
 
 class ImapPoller:
-    """An inbox's IMAP side. `poll` and `audit` each use a connection of their own."""
+    """An inbox's IMAP side. `poll` and `reconcile` each use a connection of their own."""
 
     def __init__(
         self,
@@ -120,18 +120,24 @@ class ImapPoller:
             if session is not None:
                 self._drop(session)
 
-    async def audit(self, cursor: Cursor) -> dict[str, int]:
-        """See `PollingAdapter.audit`."""
+    async def reconcile(self, cursor: Cursor, known: Known) -> AsyncGenerator[tuple[list[str], list[Raw]], None]:
+        """See `PollingAdapter.reconcile`."""
         marks = read_marks(cursor)
         session = await self._open()
         try:
-            counts: dict[str, int] = {}
             for name in self._settings.folders:
                 folder = await session.examine(name)
                 mark = marks.get(name)
-                known = mark is not None and mark.uidvalidity == folder.uidvalidity and mark.uid >= mark.first
-                counts[name] = len(await session.search(f"{mark.first}:{mark.uid}")) if known and mark else 0
-            return counts
+                if mark is None or mark.uidvalidity != folder.uidvalidity or mark.uid < mark.first:
+                    continue
+                uids = await session.search(f"{mark.first}:{mark.uid}")
+                for start in range(0, len(uids), SIZES_AT_ONCE):
+                    places = {_place(name, mark, uid): uid for uid in uids[start : start + SIZES_AT_ONCE]}
+                    stored = await known(list(places))
+                    missing = [place for place in places if place not in stored]
+                    for place in missing:
+                        bodies, _ = await _fetch(session, [places[place]])
+                        yield [place], [_raw(name, mark, uid, body) for uid, body in bodies.items()]
         finally:
             self._drop(session)
 
@@ -281,4 +287,8 @@ async def _fetch(session: Session, uids: Sequence[int]) -> tuple[dict[int, bytes
 
 
 def _raw(name: str, mark: Mark, uid: int, body: bytes) -> Raw:
-    return Raw(body=body, url=f"imap:{name};uidvalidity={mark.uidvalidity};uid={uid}")
+    return Raw(body=body, url=_place(name, mark, uid))
+
+
+def _place(name: str, mark: Mark, uid: int) -> str:
+    return f"imap:{name};uidvalidity={mark.uidvalidity};uid={uid}"

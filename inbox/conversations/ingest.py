@@ -72,9 +72,9 @@ class IngestService:
             await self._again(key)
         return len(keys)
 
-    async def count_missing(self, inbox_id: str, places: Sequence[str]) -> int:
-        """How many of the messages at these places (`Raw.url`) were never stored."""
-        return len(places) - await self._raws.count_places(inbox_id, places)
+    async def known_places(self, inbox_id: str, places: Sequence[str]) -> set[str]:
+        """Those of the places (`Raw.url`) of an inbox that something was stored from."""
+        return await self._raws.known_places(inbox_id, places)
 
     async def close(self) -> None:
         """Wait for what is under way."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import structlog
 
@@ -73,7 +74,8 @@ class ReceivingService:
                 return
 
     async def reconcile(self) -> None:
-        """Compare what each server has with what was taken in, and write it on the inbox's health page."""
+        """Compare what each server has with what was taken in, take in what was missed, and write on the inbox's
+        health page what could not be had."""
         for inbox in await self.polled():
             adapter = await self._inboxes.adapter(inbox.id)
             if not isinstance(adapter, PollingAdapter):
@@ -81,8 +83,9 @@ class ReceivingService:
             cursor = await self._inboxes.cursor(inbox.id)
             missing = 0
             try:
-                async for places in adapter.audit(cursor):
-                    missing += await self._ingest.count_missing(inbox.id, places)
+                async for places, raws in adapter.reconcile(cursor, partial(self._ingest.known_places, inbox.id)):
+                    await self._ingest.ingest_many(inbox.id, raws)
+                    missing += len(places) - len(raws)
             except (Refused, Unreachable) as error:
                 log.info("cannot reconcile", inbox_id=inbox.id, error=error.words)
                 continue

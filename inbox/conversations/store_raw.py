@@ -110,13 +110,14 @@ class RawStore:
         """Whether a stored source has its content in this file."""
         return await self._raws.find_one({"_id": key, "file_id": file_id}, {"_id": 1}) is not None
 
-    async def count_places(self, inbox_id: str, places: Sequence[str]) -> int:
-        """How many of the places (`Raw.url`) in an inbox something was taken from."""
+    async def known_places(self, inbox_id: str, places: Sequence[str]) -> set[str]:
+        """Those of the places (`Raw.url`) of an inbox that something was stored from."""
         cursor = self._raws.find({"places": {"$in": list(places)}, "inbox_id": inbox_id}, {"places": 1})
-        wanted, found = set(places), set()
+        wanted = set(places)
+        found: set[str] = set()
         async for document in cursor:
             found |= wanted.intersection(document["places"])
-        return len(found)
+        return found
 
     # --- receipts ----------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import email
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from channels.base import Address, Attachment, OutboundMessage, Rejected, Sent
@@ -111,7 +111,7 @@ async def test_the_check_tries_both_ways(mailbox: Mailbox, certificates: Certifi
         await adapter.close()
 
 
-async def test_mail_is_fetched_and_audited(mailbox: Mailbox) -> None:
+async def test_mail_is_fetched_and_compared(mailbox: Mailbox) -> None:
     mailbox.deliver(b"From: Ann <ann@example.org>\r\nSubject: hi\r\n\r\nhello\r\n")
     adapter = build(
         "inbox-1",
@@ -128,6 +128,10 @@ async def test_mail_is_fetched_and_audited(mailbox: Mailbox) -> None:
     polling = adapter.poll({})
     raws, cursor = await anext(polling)
     assert len(raws) == 1
-    assert await adapter.audit(cursor) == {"INBOX": 1}
+
+    async def nothing(_: Sequence[str]) -> set[str]:
+        return set()
+
+    assert [raws async for _, raws in adapter.reconcile(cursor, nothing)] == [raws]
     await adapter.close()
     assert [raw async for raws, _ in polling for raw in raws] == []
