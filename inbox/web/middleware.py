@@ -89,8 +89,13 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as error:
         status = error.status
         raise
-    except (ConnectionError, asyncio.CancelledError):
+    except ConnectionError:
         status = 499  # the browser went away, as other servers write it
+        if request.writer.output_size:
+            raise
+        return web.Response(status=status)  # raised, aiohttp would log it as our error
+    except asyncio.CancelledError:
+        status = 499
         raise
     finally:
         resource = request.match_info.route.resource
