@@ -47,6 +47,8 @@ class ReceivingService:
                 continue
             if adapter.capabilities.polls and isinstance(adapter, PollingAdapter):
                 found.append(inbox)
+            elif inbox.health.state is HealthState.UNKNOWN:  # what is brought to us needs nobody to be reached
+                await self._inboxes.set_health(inbox.id, HealthState.OK, by="receive")
         return found
 
     async def poll(self, inbox_id: str) -> None:

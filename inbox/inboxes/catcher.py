@@ -14,7 +14,7 @@ from inbox.core.clock import Clock
 from inbox.core.errors import NotFound
 from inbox.core.files import Files
 from inbox.core.ids import new_id
-from inbox.inboxes.model import Caught, CaughtMail
+from inbox.inboxes.model import Caught, CaughtMail, without_tag
 from inbox.inboxes.store import InboxStore
 
 DOCUMENT_BYTES = 1024 * 1024
@@ -43,7 +43,7 @@ class Catcher:
             id=caught_id,
             inbox_id=inbox_id,
             at=self._clock(),
-            sender=sender,
+            sender=without_tag(sender),
             recipients=tuple(recipients),
             subject=subject_of(message),
             size=len(message),
