@@ -66,7 +66,7 @@ $(BIN)/python:
 		|| { echo "Python cannot make virtual environments: install python3-venv first"; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.run-installed: requirements.lock pyproject.toml | $(BIN)/python
+$(VENV)/.run-installed: requirements.lock | $(BIN)/python
 	@echo "Installing Python packages ..."
 	@$(PIP) install --require-hashes --requirement requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
