@@ -62,7 +62,8 @@ async def test_pages_show_every_conversation_of_a_view_once_in_order(house: Hous
     made = await fill(house)
     expected = [one for one in made if matches(one, view, "admin")]
     expected.sort(key=lambda one: (one.updated_at, one.id), reverse=True)
-    seen, cursor = [], ""
+    seen: list[Conversation] = []
+    cursor = ""
     while True:
         page = await house.conversations.page(ADMIN, view, cursor, limit=17)
         seen += page.items

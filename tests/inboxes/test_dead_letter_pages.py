@@ -20,6 +20,7 @@ from inbox.core.crypto import Keyring
 from inbox.core.files import Files
 from inbox.core.mongo import Mongo
 from inbox.core.store import Counters, EventStore
+from inbox.customers.service import CustomerService
 from inbox.customers.store import CustomerStore
 from tests.fixtures.web import Browser, Site
 from tests.inboxes.conftest import ADMIN, Room, stone
@@ -37,17 +38,18 @@ class Desk(NamedTuple):
 @pytest.fixture
 async def desk(mongo: Mongo, room: Room, site: Site) -> AsyncIterator[Desk]:
     events, files = EventStore(mongo), Files(mongo)
+    people = CustomerStore(mongo)
     stores = Stores(
         conversations=ConversationStore(mongo),
         raws=RawStore(mongo, files),
         outbox=OutboxStore(mongo),
         auto_replies=AutoReplies(mongo),
-        customers=CustomerStore(mongo),
+        customers=CustomerService(mongo, people, events),
         events=events,
         counters=Counters(mongo),
         keyring=Keyring(bytes(32)),
     )
-    for store in (stores.conversations, stores.raws, stores.outbox, stores.customers):
+    for store in (stores.conversations, stores.raws, stores.outbox, people):
         await store.prepare()
     inbox = await room.service.create(ADMIN, "paper", stone("Support <1>"))
     ingest = IngestService(mongo, stores, files, room.service)
