@@ -107,26 +107,21 @@ class _Collector:
         if self._is_body(part, name, disposition, place):
             self.bodies += 1
             return [self._text(part, content)]
-        if (
-            part.type in _SMIME_TYPES and not self._open_signed(part, content, place)
-        ) or part.type == "application/pgp-encrypted":
-            self.warnings.add(wording.ENCRYPTED)
-        elif (part.type in _TNEF_TYPES or name.lower() == "winmail.dat") and self._unpack(content):
+        if (part.type in _TNEF_TYPES or name.lower() == "winmail.dat") and self._unpack(content):
             return []
-        elif part.type in ("text/calendar", "application/ics"):
+        if part.type in ("text/calendar", "application/ics"):
             self._invite(part, content, disposition)
+        elif part.type == "application/pgp-encrypted" or (
+            part.type in _SMIME_TYPES and not self._open_signed(content, place)
+        ):
+            self.warnings.add(wording.ENCRYPTED)
         if not name and part.type in _MAIL_TYPES:
-            name = clean_name(f"{read_headers(content).words('subject') or 'message'}.eml")
-        self.files.append(
-            _File(
-                name=name or default_name(part.type, len(self.files) + 1),
-                media_type=part.type,
-                content=content,
-                disposition=disposition,
-                content_id=_content_id(part.headers),
-                related=place.related,
-            )
-        )
+            subject = read_headers(content).words("subject") or "message"
+            name = clean_name(f"{subject.replace('/', '-')}.eml")
+        file = _File(name or default_name(part.type, len(self.files) + 1), part.type, content, disposition)
+        file.content_id = _content_id(part.headers)
+        file.related = place.related
+        self.files.append(file)
         return []
 
     def _is_body(self, part: Part, name: str, disposition: str, place: _Place) -> bool:
@@ -161,7 +156,7 @@ class _Collector:
         self.files.append(_File(name, media_type, text.encode()))
         return text[:limit]
 
-    def _open_signed(self, part: Part, content: bytes, place: _Place) -> bool:
+    def _open_signed(self, content: bytes, place: _Place) -> bool:
         """Show what an opaquely signed mail holds; whether it is one."""
         inner = smime.signed_content(content)
         if inner is None or place.signed >= _MAX_SIGNED:

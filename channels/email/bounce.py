@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import email
+import logging
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Literal
 
 import msgspec
@@ -16,8 +18,8 @@ from channels.email.charsets import decode
 from channels.email.headers import Headers, decode_words, message_id, message_ids, parse_headers
 from channels.email.mime import Part, read_headers
 
-MAX_HEURISTIC = 1_000_000
-"""Bytes of a notice that are searched by the rules for non-standard ones."""
+MAX_HEURISTIC = 100_000
+"""Bytes of a notice that are searched by the rules for non-standard ones; what it says, it says at the beginning."""
 MAX_RECIPIENTS = 200
 
 _STATUS = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
@@ -30,6 +32,9 @@ _RETURNED = frozenset(
 _STATUS_PARTS = frozenset({"message/delivery-status", "message/global-delivery-status"})
 _NO_COMPLAINT = frozenset({"not-spam", "auth-failure", "dmarc", "virus"})
 _DIAGNOSTIC_LINES = 6
+
+# Its detectors stumble over odd mails and say so at length.
+logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)
 
 
 class Recipient(msgspec.Struct, frozen=True):
@@ -67,13 +72,15 @@ def read_report(root: Part, text: str, sender: str, *, null_sender: bool, expect
         # A person who forwards a notice has not bounced.
         return None
     statuses = [part for part in parts if part.type in _STATUS_PARTS]
-    recipients = [each for part in statuses for each in _recipients(part)][:MAX_RECIPIENTS]
+    recipients = list(islice((each for part in statuses for each in _recipients(part)), MAX_RECIPIENTS))
     if not recipients:
         recipients = _heuristic(root, text, sender)
     if not recipients and expected and automata.is_daemon(sender):
         recipients = [_described("", text, permanent=_STATUS.search(text) is not None)]
     if not recipients:
         return None
+    # A recipient is reported once; should it occur twice, the first is the server's own word.
+    recipients = list({each.address: each for each in reversed(recipients)}.values())[::-1]
     original = message_id(returned.all("message-id")) or _original_id(root.headers, text)
     troubled = tuple(each for each in recipients if each.action != "delivered")
     if troubled:
@@ -151,13 +158,11 @@ def _heuristic(root: Part, text: str, sender: str) -> list[Recipient]:
     failed = [address for value in root.headers.all("x-failed-recipients") for _, address in parse_addresses(value)]
     if not failed and not automata.is_daemon(sender):
         return []
-    temporary: frozenset[bytes] | set[bytes] = frozenset()
-    permanent: frozenset[bytes] | set[bytes] = frozenset()
-    if len(root.source) <= MAX_HEURISTIC:
-        try:
-            temporary, permanent = all_failures(email.message_from_bytes(root.source))
-        except Exception:  # noqa: BLE001 - its detectors stumble over odd mails; the mail is then shown as a message
-            temporary = permanent = frozenset()
+    try:
+        # Latin-1, because its detectors expect headers to be strings, which the library's are not beyond ASCII.
+        temporary, permanent = all_failures(email.message_from_string(root.source[:MAX_HEURISTIC].decode("latin-1")))
+    except Exception:  # noqa: BLE001 - its detectors stumble over odd mails; the mail is then shown as a message
+        temporary = permanent = frozenset()
     failed += [decode(address)[0].lower() for address in sorted(permanent)]
     delayed = [decode(address)[0].lower() for address in sorted(temporary)]
     return [
@@ -167,10 +172,14 @@ def _heuristic(root: Part, text: str, sender: str) -> list[Recipient]:
 
 
 def _described(address: str, text: str, *, permanent: bool) -> Recipient:
-    """The lines after the address' first mention that hold the server's answer, or the first such line at all."""
+    """A recipient with the first line after its mention that holds a server's answer, or the first such line at all."""
     lines = text[:MAX_HEURISTIC].split("\n")
-    start = next((at for at, line in enumerate(lines) if address and address in line.lower()), 0)
-    near = lines[start : start + _DIAGNOSTIC_LINES] if address else lines
+    # A line that begins with the address explains it; others repeat the headers of the mail.
+    mentions = (
+        [at for at, line in enumerate(lines) if line.strip(" \t<").lower().startswith(address)] if address else []
+    )
+    start = mentions[0] if mentions else 0
+    near = lines[start : start + _DIAGNOSTIC_LINES] if mentions else lines
     telling = [line.strip() for line in near if _SMTP_CODE.search(line) or _STATUS.search(line)]
     words = telling[0] if telling else " ".join(line.strip() for line in near[1:3]).strip()
     status = _status_of(words) or ("5.0.0" if permanent else "4.0.0")

@@ -38,6 +38,10 @@ _SUPERSETS = {
 _NOT_CHARSETS = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"})
 """Python codecs that no mail means; some take quadratic time."""
 
+_LATIN = ["cp1252", "cp1250", "cp1254", "cp1257"]
+_HIGH_RUN = re.compile(rb"[\x80-\xff]+")
+_C1 = re.compile(rb"[\x80-\x9f]")
+_CODE_PAGE = re.compile(r"(?:x-)?(?:cp|win|windows|dos|ibm)[-_ ]?(\d{3,5})")
 _UNWANTED = re.compile("[\x00\ud800-\udfff\ufdd0-\ufdef]")
 """NUL (databases refuse it), lone surrogates (not encodable) and the noncharacters `htmltext` marks with."""
 
@@ -46,7 +50,7 @@ def decode(data: bytes, declared: str = "") -> tuple[str, bool]:
     """Text of `data`, and whether the declared charset (ASCII or UTF-8 where none is declared) was right."""
     if data.isascii() and not _shifts(declared):
         return tidy(data.decode("ascii")), True
-    name = declared.strip().strip("\"'").lower()
+    name = _CODE_PAGE.sub(r"cp\1", declared.strip().strip("\"'").lower())
     for charset in _candidates(name):
         text = _strict(data, charset)
         if text is not None:
@@ -88,12 +92,17 @@ def _strict(data: bytes, charset: str) -> str | None:
 
 
 def _guess(data: bytes) -> str:
+    sample = data[:_SAMPLE]
     try:
-        best = from_bytes(data[:_SAMPLE]).best()
+        best = from_bytes(sample, cp_isolation=_LATIN if _looks_latin(sample) else None).best()
     except Exception:  # noqa: BLE001 - a detector's failure on odd bytes must not cost the mail
         best = None
-    if best is not None:
-        text = _strict(data, best.encoding)
-        if text is not None:
-            return text
-    return data.decode("cp1252", "replace")
+    text = None if best is None else _strict(data, best.encoding)
+    return data.decode("cp1252", "replace") if text is None else text
+
+
+def _looks_latin(data: bytes) -> bool:
+    """Whether letters beyond ASCII stand alone, as accents do; the detector takes short texts of them for Chinese."""
+    runs = _HIGH_RUN.findall(data)
+    single = sum(1 for run in runs if len(run) == 1)
+    return single * 5 >= len(runs) * 3 and len(_C1.findall(data)) * 3 <= sum(map(len, runs))

@@ -13,10 +13,19 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Control characters, and those that turn the direction of reading (`exe.fdp` shown as `pdf.exe` backwards)."""
 _TYPES = mimetypes.MimeTypes()
 """The standard library's own table: the machine's would make the same mail parse differently elsewhere."""
-_DEFAULTS = {"text/plain": ".txt", "text/html": ".html", "text/calendar": ".ics", "application/ics": ".ics",
-             "message/rfc822": ".eml", "message/delivery-status": ".txt", "text/rfc822-headers": ".txt",
-             "application/pgp-signature": ".asc", "application/pgp-encrypted": ".asc", "image/jpeg": ".jpg",
-             "application/pkcs7-signature": ".p7s", "application/pkcs7-mime": ".p7m"}  # fmt: skip
+_DEFAULTS = {
+    "application/ics": ".ics",
+    "application/pgp-encrypted": ".asc",
+    "application/pgp-signature": ".asc",
+    "application/pkcs7-mime": ".p7m",
+    "application/pkcs7-signature": ".p7s",
+    "image/jpeg": ".jpg",
+    "message/delivery-status": ".txt",
+    "message/feedback-report": ".txt",
+    "text/calendar": ".ics",
+    "text/plain": ".txt",
+    "text/rfc822-headers": ".txt",
+}
 
 
 def clean_name(name: str) -> str:

@@ -37,11 +37,11 @@ _CELL = _BLOCK | {"abbr", "bgcolor", "colspan", "headers", "height", "nowrap", "
 _ATTRIBUTES = {
     "*": {"dir", "lang", "style", "title"},
     "a": {"href", "name"},
-    "blockquote": {"type"},
+    "blockquote": {"class", "type"},
     "caption": _BLOCK,
     "col": {"align", "span", "style", "valign", "width"},
     "colgroup": {"align", "span", "style", "valign", "width"},
-    "div": _BLOCK,
+    "div": _BLOCK | {"class"},
     "font": {"color", "face", "size"},
     "h1": _BLOCK,
     "h2": _BLOCK,
@@ -72,10 +72,12 @@ _EMPTIED = {
     "applet", "audio", "button", "canvas", "embed", "frameset", "iframe", "math", "noembed", "noframes", "object",
     "script", "select", "style", "svg", "template", "textarea", "title", "video", "xmp",
 }  # fmt: skip
-_QUOTE_CLASSES = {
-    "blockquote": {"gmail_quote", "protonmail_quote", "tutanota_quote"},
-    "div": {"gmail_quote", "gmail_attr", "gmail_signature", "moz-cite-prefix", "moz-signature", "yahoo_quoted"},
-}
+_QUOTE_CLASSES = frozenset(
+    {
+        *("gmail_quote", "gmail_attr", "gmail_signature", "moz-cite-prefix", "moz-signature", "yahoo_quoted"),
+        *("protonmail_quote", "tutanota_quote"),
+    }
+)
 """Kept, because they tell a page which part of a mail is history that it may fold."""
 
 _LINK = re.compile(r"\s*(?:https?:|mailto:|tel:)", re.IGNORECASE)
@@ -94,6 +96,8 @@ def _filter_attribute(tag: str, name: str, value: str) -> str | None:
         if _WILD_STYLE.search(value):
             return ";".join(part for part in value.split(";") if not _WILD_STYLE.search(part))
         return value
+    if name == "class":
+        return " ".join(each for each in value.split() if each in _QUOTE_CLASSES) or None
     if name == "href":
         return value if _LINK.match(value) else None
     if name == "src":
@@ -106,7 +110,6 @@ _CLEANER = nh3.Cleaner(
     clean_content_tags=_EMPTIED,
     attributes=_ATTRIBUTES,
     attribute_filter=_filter_attribute,
-    allowed_classes=_QUOTE_CLASSES,
     link_rel="noopener noreferrer nofollow",
     set_tag_attribute_values={"a": {"target": "_blank"}},
     url_schemes={"http", "https", "mailto", "tel", "cid", "data"},
