@@ -12,15 +12,19 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from channels.base import Raw
+from channels.base import OutboundMessage, PointOfNoReturn, Raw, SendResult, Sent, Unknown
+from channels.email.adapter import EmailAdapter
 from config.settings import Settings
 from inbox.accounts.model import Actor, Agent, Role
+from inbox.conversations.composing import Written
+from inbox.conversations.model import Message, State, View
 from inbox.core.clock import utcnow
 from inbox.core.ids import new_id
 from inbox.core.mongo import Mongo
 from inbox.wiring import House, open_house
 
 Open = Callable[[], Any]
+Answer = Callable[[OutboundMessage], SendResult]
 ADDRESS = "hello@shop.mn"
 
 
@@ -56,6 +60,11 @@ async def inbox_id(house: House) -> str:
 async def ann(house: House) -> Actor:
     """An agent."""
     return await hire(house, "Ann Bold", "ann@shop.mn")
+
+
+@pytest.fixture
+def provider(house: House, inbox_id: str, monkeypatch: pytest.MonkeyPatch) -> Provider:
+    return Provider(house, monkeypatch)
 
 
 async def hire(house: House, name: str, email: str, role: Role = Role.AGENT) -> Actor:
@@ -98,3 +107,39 @@ async def settle(house: House) -> None:
     while await house.delivery.deliver_due():
         await asyncio.sleep(0)
     await house.delivery.close()
+
+
+class Provider:
+    """Stands in for the network behind the built-in inbox: answers as told, remembers what it was given."""
+
+    def __init__(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.taken: list[str] = []
+        self.answer: Answer = lambda out: Sent(out.message_ref)
+        self.hold = asyncio.Event()
+        self.hold.set()
+
+        async def send(_: object, out: OutboundMessage, point_of_no_return: PointOfNoReturn) -> SendResult:
+            result = self.answer(out)
+            if isinstance(result, Sent | Unknown):
+                await point_of_no_return()
+                self.taken.append(out.message_ref)
+                await self.hold.wait()
+            return result
+
+        monkeypatch.setattr(EmailAdapter, "send", send)
+
+
+async def reply(house: House, inbox_id: str, ann: Actor, number: int = 1, **written: Any) -> Message:
+    """One more customer's mail, answered."""
+    await house.ingest.ingest(inbox_id, mail(f"Q{number}", sender=f"c{number}@x.mn", message_id=f"<{number}@x.mn>"))
+    rows = (await house.conversations.page(ann, View(), limit=100)).items
+    conversation = next(row for row in rows if row.subject == f"Q{number}")
+    draft = await house.drafts.start_reply(ann, conversation.id, "reply")
+    fields = {"to": draft.to, "subject": draft.subject, "html": "<p>Yes, it is.</p>"} | written
+    return await house.replies.send(ann, conversation.id, Written(**fields), headline=lambda _: "He wrote:")
+
+
+async def state_of(house: House, ann: Actor, message: Message) -> State:
+    delivery = (await house.conversations.message(ann, message.id)).delivery
+    assert delivery is not None
+    return delivery.state

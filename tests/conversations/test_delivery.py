@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.base import OutboundMessage, PointOfNoReturn, Rejected, Retry, SendResult, Sent, Unknown
-from channels.email.adapter import EmailAdapter
+from channels.base import OutboundMessage, Rejected, Retry, SendResult, Sent, Unknown
 from inbox.accounts.model import Actor
 from inbox.conversations import gate
 from inbox.conversations.composing import Written
@@ -20,50 +18,7 @@ from inbox.conversations.delivery import LEASE_SECONDS, DeliveryService
 from inbox.conversations.model import Message, State, Status, View, may_follow, sources_of
 from inbox.core.errors import Conflict
 from inbox.wiring import House
-from tests.conversations.conftest import Open, everything, mail, settle
-
-Answer = Callable[[OutboundMessage], SendResult]
-
-
-@pytest.fixture
-def provider(house: House, inbox_id: str, monkeypatch: pytest.MonkeyPatch) -> Provider:
-    return Provider(house, monkeypatch)
-
-
-class Provider:
-    """Stands in for the network behind the built-in inbox: answers as told, remembers what it was given."""
-
-    def __init__(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.taken: list[str] = []
-        self.answer: Answer = lambda out: Sent(out.message_ref)
-        self.hold = asyncio.Event()
-        self.hold.set()
-
-        async def send(_: object, out: OutboundMessage, point_of_no_return: PointOfNoReturn) -> SendResult:
-            result = self.answer(out)
-            if isinstance(result, Sent | Unknown):
-                await point_of_no_return()
-                self.taken.append(out.message_ref)
-                await self.hold.wait()
-            return result
-
-        monkeypatch.setattr(EmailAdapter, "send", send)
-
-
-async def reply(house: House, inbox_id: str, ann: Actor, number: int = 1, **written: Any) -> Message:
-    """One more customer's mail, answered."""
-    await house.ingest.ingest(inbox_id, mail(f"Q{number}", sender=f"c{number}@x.mn", message_id=f"<{number}@x.mn>"))
-    rows = (await house.conversations.page(ann, View(), limit=100)).items
-    conversation = next(row for row in rows if row.subject == f"Q{number}")
-    draft = await house.drafts.start_reply(ann, conversation.id, "reply")
-    fields = {"to": draft.to, "subject": draft.subject, "html": "<p>Yes, it is.</p>"} | written
-    return await house.replies.send(ann, conversation.id, Written(**fields), headline=lambda _: "He wrote:")
-
-
-async def state_of(house: House, ann: Actor, message: Message) -> State:
-    delivery = (await house.conversations.message(ann, message.id)).delivery
-    assert delivery is not None
-    return delivery.state
+from tests.conversations.conftest import Open, Provider, everything, mail, reply, settle, state_of
 
 
 async def test_a_reply_is_threaded_signed_and_sent(house: House, inbox_id: str, ann: Actor, provider: Provider) -> None:
