@@ -171,4 +171,4 @@ def _clean_name(text: str) -> str:
     name = decode_words(text).strip()
     if len(name) > 1 and name[0] == name[-1] and name[0] in "'\"":
         name = name[1:-1].strip()
-    return name[:500]
+    return name[:200]

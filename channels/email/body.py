@@ -17,8 +17,9 @@ from channels.email.quotes import reply_text
 from channels.email.sanitise import is_tame, marked_text, sanitise_html
 
 MAX_TEXT = 1_000_000
-MAX_HTML = 1_500_000
-"""Characters that are shown and stored with the message; what is longer is attached whole."""
+MAX_HTML = 1_000_000
+MAX_CLEAN_HTML = 1_500_000
+"""Characters that are shown and stored with the message (a MongoDB document holds 16 MB); longer ones are attached."""
 _SAME_WORDS = 0.7
 _MAX_SIGNED = 3
 
@@ -29,6 +30,7 @@ _METHOD = re.compile(rb"^METHOD:", re.MULTILINE)
 _PLAIN_HTML = '<div style="white-space:pre-wrap">{}</div>'
 _OTHER_VIEWS = frozenset({"text/x-amp-html", "text/watch-html", "text/enriched", "text/richtext"})
 """Further forms of an alternative that say what its text and HTML say."""
+_CALENDAR_TYPES = frozenset({"text/calendar", "application/ics"})
 _TNEF_TYPES = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
 _SMIME_TYPES = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
 _MAIL_TYPES = frozenset({"message/rfc822", "message/global", "message/news"})
@@ -61,6 +63,8 @@ class _File:
     disposition: str = ""
     content_id: str = ""
     related: bool = False
+    spare: bool = False
+    """One form of an alternative, which may come as a file of its own as well."""
 
 
 @dataclass(slots=True)
@@ -81,6 +85,8 @@ class _Collector:
     spare: list[_Segment] = field(default_factory=list)
     """Bodies out of containers (TNEF), for a mail that has none of its own."""
     bodies: int = 0
+    shown: dict[str, int] = field(default_factory=dict)
+    """Characters of body text taken so far, by media type."""
     is_calendar: bool = False
 
     def walk(self, part: Part, place: _Place) -> list[_Segment]:
@@ -109,7 +115,7 @@ class _Collector:
             return [self._text(part, content)]
         if (part.type in _TNEF_TYPES or name.lower() == "winmail.dat") and self._unpack(content):
             return []
-        if part.type in ("text/calendar", "application/ics"):
+        if part.type in _CALENDAR_TYPES:
             self._invite(part, content, disposition)
         elif part.type == "application/pgp-encrypted" or (
             part.type in _SMIME_TYPES and not self._open_signed(content, place)
@@ -121,8 +127,18 @@ class _Collector:
         file = _File(name or default_name(part.type, len(self.files) + 1), part.type, content, disposition)
         file.content_id = _content_id(part.headers)
         file.related = place.related
+        file.spare = place.alternative and not name and part.type == "text/calendar"
         self.files.append(file)
         return []
+
+    def attachments(self, referenced: set[str]) -> tuple[Attachment, ...]:
+        """The files, without the second copy of an invitation that some calendars send as text and as file."""
+        kept = {_squeezed(file.content) for file in self.files if file.media_type in _CALENDAR_TYPES and not file.spare}
+        return tuple(
+            _attachment(file, referenced)
+            for file in self.files
+            if not file.spare or _squeezed(file.content) not in kept
+        )
 
     def _is_body(self, part: Part, name: str, disposition: str, place: _Place) -> bool:
         if disposition == "attachment":
@@ -142,19 +158,27 @@ class _Collector:
         if not right:
             self.warnings.add(wording.BAD_CHARSET)
         if is_html:
-            return _Segment(html=self._limit(text, MAX_HTML, "message.html", "text/html"))
+            return _Segment(html=self._limit(text, MAX_HTML, part.type))
         if part.params.get("format", "").lower() == "flowed":
             text = _unflow(text, delete_space=part.params.get("delsp", "").lower() == "yes")
         if text.lstrip().startswith("-----BEGIN PGP MESSAGE-----"):
             self.warnings.add(wording.ENCRYPTED)
-        return _Segment(text=self._limit(text, MAX_TEXT, "message.txt", "text/plain"))
+        return _Segment(text=self._limit(text, MAX_TEXT, "text/plain"))
 
-    def _limit(self, text: str, limit: int, name: str, media_type: str) -> str:
-        if len(text) <= limit:
+    def _limit(self, text: str, limit: int, media_type: str) -> str:
+        """As much of the text as still has room beside what was taken before."""
+        room = limit - self.shown.get(media_type, 0)
+        self.shown[media_type] = limit - max(0, room - len(text))
+        if len(text) <= room:
             return text
+        self.attach_whole(text, media_type)
+        return text[:room]
+
+    def attach_whole(self, text: str, media_type: str) -> None:
+        """Keep a text that is too long to be shown."""
         self.warnings.add(wording.LONG_TEXT)
+        name = "message.html" if media_type == "text/html" else "message.txt"
         self.files.append(_File(name, media_type, text.encode()))
-        return text[:limit]
 
     def _open_signed(self, content: bytes, place: _Place) -> bool:
         """Show what an opaquely signed mail holds; whether it is one."""
@@ -197,18 +221,21 @@ def read_body(root: Part, subject: str, warnings: set[str]) -> Body:
         if not is_tame(raw_html):
             warnings.add(wording.WILD_HTML)
         body.html = "\n".join(filter(None, map(_as_html, segments)))
+        if len(body.html) > MAX_CLEAN_HTML:
+            collector.attach_whole(raw_html, "text/html")
+            body.html = ""
         referenced = {unquote(cid).strip("<>") for cid in _CID.findall(raw_html)}
     else:
         raw_html = ""
         referenced = set()
     _fill_text(body, segments, subject, raw_html)
-    body.attachments = tuple(_attachment(file, referenced) for file in collector.files)
+    body.attachments = collector.attachments(referenced)
     return body
 
 
 def _fill_text(body: Body, segments: list[_Segment], subject: str, raw_html: str) -> None:
     """Text and new words. Where the text is the mail's own, its HTML is asked only if the text shows no history."""
-    marked = "\n".join(filter(None, map(_as_marked_text, segments))).rstrip()
+    marked = "\n".join(filter(None, map(_as_marked_text, segments)))[:MAX_TEXT].rstrip()
     body.text = htmltext.unmark(marked)
     body.reply_text = reply_text(marked, subject)
     own_text = any((segment.text or "").strip() for segment in segments)
@@ -307,6 +334,10 @@ def _unflow(text: str, *, delete_space: bool) -> str:
             flush()
     flush()
     return "\n".join(out)
+
+
+def _squeezed(content: bytes) -> bytes:
+    return b"".join(content.split())
 
 
 def _content_id(headers: Headers) -> str:

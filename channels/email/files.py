@@ -22,7 +22,6 @@ _DEFAULTS = {
     "image/jpeg": ".jpg",
     "message/delivery-status": ".txt",
     "message/feedback-report": ".txt",
-    "text/calendar": ".ics",
     "text/plain": ".txt",
     "text/rfc822-headers": ".txt",
 }
@@ -43,6 +42,8 @@ def clean_name(name: str) -> str:
 
 def default_name(media_type: str, number: int) -> str:
     """A name for a file that has none: `attachment-2.png`."""
+    if media_type == "text/calendar":
+        return "invite.ics"
     extension = _DEFAULTS.get(media_type) or _TYPES.guess_extension(media_type) or ".bin"
     return f"attachment-{number}{extension}"
 

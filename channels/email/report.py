@@ -40,8 +40,8 @@ def report(path: str, data: bytes) -> dict[str, Any]:
 
 
 def report_line(path: str, data: bytes) -> bytes:
-    """`report` as one line of UTF-8 JSON."""
-    return orjson.dumps(report(path, data), option=orjson.OPT_APPEND_NEWLINE)
+    """`report` as one line of UTF-8 JSON, without the line break."""
+    return orjson.dumps(report(path, data))
 
 
 def _address(address: Address) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html as entities
 import re
+from urllib.parse import unquote
 
 import nh3
 
@@ -101,6 +102,9 @@ def _filter_attribute(tag: str, name: str, value: str) -> str | None:
     if name == "href":
         return value if _LINK.match(value) else None
     if name == "src":
+        if value.lstrip()[:4].lower() == "cid:":
+            # As the part's Content-ID is written, so that who looks for it need not know how URLs are.
+            return f"cid:{unquote(value.strip()[4:])}"
         return value if _IMAGE.match(value) else None
     return value
 

@@ -247,6 +247,28 @@ def test_an_invitation_is_readable(shown: Shown) -> None:
     assert mail["attachments"][0]["type"] == "text/calendar"
 
 
+def test_an_invitation_that_comes_as_text_and_as_file_is_attached_once(built: Built) -> None:
+    event = "BEGIN:VCALENDAR\nMETHOD:REQUEST\nEND:VCALENDAR"
+    head, alternative = multipart("alternative", "\nCome!", f"Content-Type: text/calendar; method=REQUEST\n\n{event}")
+    body = (
+        f'--out\nContent-Type: multipart/alternative; boundary="=_b"\n\n{alternative}\n'
+        f"--out\nContent-Type: application/ics; name=invite.ics\n\n{event}\n--out--\n"
+    )
+    mail = built("From: a@x.example\nContent-Type: multipart/mixed; boundary=out", body)
+    assert (mail["kind"], mail["text"], names(mail)) == ("calendar", "Come!", ["invite.ics"])
+    mail = built(head, alternative)
+    assert (mail["kind"], mail["text"], names(mail)) == ("calendar", "Come!", ["invite.ics"])
+
+
+def test_many_long_texts_and_growing_html_are_cut_as_one(built: Built) -> None:
+    mail = built(*multipart("mixed", *["\n" + "word " * 100_000] * 4))
+    assert len(mail["text"]) <= 1_000_000
+    assert len(mail["attachments"]) == 2
+    mail = built("From: a@x.example\nContent-Type: text/html", "<a>x</a>" * 100_000)
+    assert mail["html"] == ""
+    assert names(mail) == ["message.html"]
+
+
 def test_an_answer_to_an_invitation_says_so(shown: Shown) -> None:
     mail = shown("calendar_reply")
     assert mail["kind"] == "calendar"

@@ -31,6 +31,7 @@ LINK = 'target="_blank" rel="noopener noreferrer nofollow"'
         ('<a href="javascript:alert(1)">a</a>', f"<a {LINK}>a</a>"),
         ('<a href="https://x.example/?a=1&b=2">a</a>', f'<a href="https://x.example/?a=1&amp;b=2" {LINK}>a</a>'),
         ('<a href="mailto:a@x.example">a</a>', f'<a href="mailto:a@x.example" {LINK}>a</a>'),
+        ("<img src=CID:a%40x>", '<img src="cid:a@x">'),
         ("<img src=cid:a@x>", '<img src="cid:a@x">'),
         ("<img src=https://x.example/p.gif onerror=1>", '<img src="https://x.example/p.gif">'),
         ("<img src=data:image/png;base64,AAAA>", '<img src="data:image/png;base64,AAAA">'),
