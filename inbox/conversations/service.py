@@ -76,12 +76,8 @@ class ConversationService:
     async def counts(self, actor: Actor) -> Counts:
         """Open conversations per view; at most a second old, counted once for all who ask meanwhile."""
         actor.require(Permission.INBOX_READ)
-        loop = asyncio.get_running_loop()
-        known = self._counts.get(actor.id)
-        if known is None or loop.time() - known[0] > COUNTS_SECONDS:
-            known = (loop.time(), asyncio.create_task(self._count(actor.id)))
-            self._counts[actor.id] = known
-        return await asyncio.shield(known[1])
+        shared, own = await asyncio.gather(self._counted(""), self._counted(actor.id))
+        return Counts(total=shared.total | own.total, unread=shared.unread | own.unread)
 
     async def row(self, actor: Actor, conversation_id: str) -> Conversation:
         """One conversation. Raises `NotFound`."""
@@ -211,15 +207,27 @@ class ConversationService:
             raise NotFound("This conversation is no longer there.")
         return conversation
 
+    async def _counted(self, agent_id: str) -> Counts:
+        loop = asyncio.get_running_loop()
+        known = self._counts.get(agent_id)
+        if known is None or loop.time() - known[0] > COUNTS_SECONDS:
+            known = (loop.time(), asyncio.create_task(self._count(agent_id)))
+            self._counts[agent_id] = known
+        return await asyncio.shield(known[1])
+
     async def _count(self, agent_id: str) -> Counts:
-        inboxes, labels = await asyncio.gather(self._inboxes.inboxes(), self._store.labels())
-        views = [View(kind="mine"), View(kind="unassigned"), View(kind="all")]
-        views += [View(kind="inbox", value=inbox.id) for inbox in inboxes]
-        views += [View(kind="label", value=label) for label in labels]
+        """An agent's own conversations; for nobody (an empty id) the views that are the same for everybody."""
+        views = [View(kind="mine")] if agent_id else await self._shared_views()
         total = await asyncio.gather(*(self._store.count(view, agent_id) for view in views))
         unread = await asyncio.gather(*(self._store.count(view, agent_id, unread=True) for view in views))
         keys = [view.key for view in views]
         return Counts(total=dict(zip(keys, total, strict=True)), unread=dict(zip(keys, unread, strict=True)))
+
+    async def _shared_views(self) -> list[View]:
+        inboxes, labels = await asyncio.gather(self._inboxes.inboxes(), self._store.labels())
+        views = [View(kind="unassigned"), View(kind="all")]
+        views += [View(kind="inbox", value=inbox.id) for inbox in inboxes]
+        return [*views, *(View(kind="label", value=label) for label in labels)]
 
     async def _change(
         self,

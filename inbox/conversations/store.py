@@ -43,6 +43,7 @@ class ConversationStore:
                 IndexModel([("assignee_id", ASCENDING), ("status", ASCENDING), *_ROW_ORDER]),
                 IndexModel([("inbox_id", ASCENDING), ("status", ASCENDING), *_ROW_ORDER]),
                 IndexModel([("labels", ASCENDING), ("status", ASCENDING), *_ROW_ORDER]),
+                *_unread_indexes(),
                 IndexModel([("customer_id", ASCENDING), ("inbox_id", ASCENDING), ("updated_at", DESCENDING)]),
                 IndexModel([("customer_id", ASCENDING), ("updated_at", DESCENDING)]),
                 IndexModel(
@@ -291,6 +292,13 @@ class ConversationStore:
             return True
         sent = {"conversation_id": conversation_id, "attachments.id": file_id}
         return await self._messages.find_one(sent, {"_id": 1}) is not None
+
+
+def _unread_indexes() -> list[IndexModel]:
+    """So that a view's unread conversations are counted from an index alone; they are few, and so are its entries."""
+    views: tuple[list[str], ...] = ([], ["assignee_id"], ["inbox_id"], ["labels"])
+    keys = [[(name, ASCENDING) for name in (*fields, "status", "unread")] for fields in views]
+    return [IndexModel(key, partialFilterExpression={"unread": True}) for key in keys]
 
 
 def view_query(view: View, agent_id: str) -> Document:
