@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 import structlog
 
-from channels.base import Attachment, ChannelError, OutboundMessage, Rejected, Retry, SendResult, Sent, Unknown
+from channels.base import (
+    Attachment,
+    ChannelError,
+    OutboundMessage,
+    PointOfNoReturn,
+    Rejected,
+    Retry,
+    SendResult,
+    Sent,
+    Unknown,
+)
 from inbox.conversations import gate
 from inbox.conversations.model import Message, State, Status, may_follow
 from inbox.conversations.store import ConversationStore
@@ -20,10 +31,10 @@ from inbox.conversations.threading import sign_bounce, sign_reply
 from inbox.core.batch import Batcher
 from inbox.core.clock import Clock, utcnow
 from inbox.core.crypto import Keyring
-from inbox.core.errors import DomainError
+from inbox.core.errors import Conflict, DomainError, NotFound
 from inbox.core.events import Event, EventType
 from inbox.core.files import Files
-from inbox.core.mongo import DriverError, Mongo, Session
+from inbox.core.mongo import DriverError, Mongo, Session, storable
 from inbox.core.store import EventStore
 from inbox.customers.service import CustomerService
 from inbox.inboxes.service import InboxService
@@ -32,10 +43,14 @@ log = structlog.get_logger()
 
 ACTOR = "system:deliver"
 LEASE_SECONDS = 30.0
-IN_FLIGHT = 50
+IN_FLIGHT = 200
 """Messages being sent at once by one process."""
+IN_FLIGHT_OF_ONE = 50
+"""And by one inbox: a provider that hangs must not take the places of all others."""
+_LONGEST_WAIT = 0.5
 _CROWDED = timedelta(seconds=1)
-_PAUSED = timedelta(seconds=15)
+_LONGEST_REASON = 2000
+_LONGEST_CODE = 100
 
 
 class LeaseLost(Exception):
@@ -77,45 +92,46 @@ class DeliveryService:
         self._clock = clock
         self._chance = chance
         self.lease_seconds = lease_seconds
-        self._sending: dict[str, str] = {}
+        self._sending: dict[str, OutboxEntry] = {}
+        self._crowded: dict[str, datetime] = {}
+        """Inboxes at their rate limit, and until when."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._marking: Batcher[OutboxEntry, None] = Batcher(self._mark)
         self._settling: Batcher[_Outcome, None] = Batcher(self._settle)
 
     async def deliver_due(self) -> int:
-        """Claim what is due, as much as there is room for, and begin to send it. Answers how many were begun."""
+        """Claim what is due, as much as there is room for, and begin to send it.
+
+        Answers how many were begun; where there is no room, how many are being sent, once there is or soon after.
+        """
+        under_way = Counter(entry.inbox_id for entry in self._sending.values())
+        full = {inbox_id for inbox_id, count in under_way.items() if count >= IN_FLIGHT_OF_ONE}
         room = IN_FLIGHT - len(self._tasks)
-        if room <= 0:
-            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-            room = IN_FLIGHT - len(self._tasks)
-        claimed = await self._outbox.claim(self._clock(), self.lease_seconds, room)
-        if not claimed:
-            return 0
-        entries = await self._within_limits(claimed)
-        messages = await self._conversations.messages([entry.id for entry in entries])
+        entries = await self._claim(room, full) if room > 0 else []
+        messages = await self._conversations.messages([entry.id for entry in entries]) if entries else {}
         for entry in entries:
-            self._sending[entry.id] = entry.claim
+            self._sending[entry.id] = entry
             task = asyncio.create_task(self._deliver(entry, messages.get(entry.id)))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+        if not entries and (full or room <= 0):
+            await asyncio.wait(self._tasks, timeout=_LONGEST_WAIT, return_when=asyncio.FIRST_COMPLETED)
+            return len(self._tasks)
         return len(entries)
 
     async def renew(self) -> None:
         """Keep the leases of what is being sent; to be called every third of `lease_seconds`."""
         if self._sending:
-            await self._outbox.renew(dict(self._sending), self._clock() + timedelta(seconds=self.lease_seconds))
+            claims = {entry.id: entry.claim for entry in self._sending.values()}
+            await self._outbox.renew(claims, self._clock() + timedelta(seconds=self.lease_seconds))
 
     async def recover(self) -> int:
         """Show as unconfirmed what a vanished process had begun to send; it is never sent again by itself."""
-        abandoned = await self._outbox.abandoned(self._clock())
-        entries = [entry for entry in abandoned if self._sending.get(entry.id) != entry.claim]
-        reason = "The server stopped while this was being sent."
-        await asyncio.gather(*(self._settling.submit(_Outcome(entry, Unknown(reason))) for entry in entries))
-        return len(entries)
-
-    async def next_due(self) -> datetime | None:
-        """When the next message is due."""
-        return await self._outbox.next_due()
+        abandoned = [entry for entry in await self._outbox.abandoned(self._clock()) if not self._is_mine(entry)]
+        result = Unknown("The server stopped while this was being sent.")
+        outcomes = [_Outcome(_tried(entry), result) for entry in abandoned]
+        await asyncio.gather(*(self._settling.submit(outcome) for outcome in outcomes))
+        return len(outcomes)
 
     async def close(self, seconds: float = 20) -> None:
         """Let what is being sent finish."""
@@ -124,46 +140,50 @@ class DeliveryService:
             for task in hanging:
                 task.cancel()
             await asyncio.gather(*hanging, return_exceptions=True)
+        await self._marking.close()
         await self._settling.close()
 
     # --- one message -------------------------------------------------------------------------------------------
 
-    async def _within_limits(self, claimed: Sequence[OutboxEntry]) -> list[OutboxEntry]:
-        """Those that may leave now; paused inboxes and rate limits put the others back."""
-        now, allowed = self._clock(), []
-        by_inbox: dict[str, list[OutboxEntry]] = {}
-        for entry in claimed:
-            by_inbox.setdefault(entry.inbox_id, []).append(entry)
-        for inbox_id, entries in by_inbox.items():
-            inbox = await self._inboxes.get(inbox_id)
-            granted, back = len(entries), now + _CROWDED
-            if inbox.paused:
-                granted, back = 0, now + _PAUSED
-            elif inbox.max_per_minute:
-                granted = await self._buckets.take(f"inbox:{inbox_id}", len(entries), inbox.max_per_minute, now)
+    async def _claim(self, room: int, full: Collection[str]) -> list[OutboxEntry]:
+        """Lease what may leave now. What waits for its inbox stays where it is, so that it is in nobody's way."""
+        now = self._clock()
+        inboxes = {inbox.id: inbox for inbox in await self._inboxes.inboxes()}
+        crowded = {inbox_id for inbox_id, until in self._crowded.items() if until > now}
+        paused = {inbox.id for inbox in inboxes.values() if inbox.paused}
+        claimed = await self._outbox.claim(now, self.lease_seconds, room, crowded | paused | set(full))
+        allowed: list[OutboxEntry] = []
+        for inbox_id in {entry.inbox_id for entry in claimed}:
+            entries = [entry for entry in claimed if entry.inbox_id == inbox_id]
+            granted = min(len(entries), IN_FLIGHT_OF_ONE - self._under_way(inbox_id))
+            limit = inboxes[inbox_id].max_per_minute if inbox_id in inboxes else 0
+            if limit:
+                granted = await self._buckets.take(f"inbox:{inbox_id}", granted, limit, now)
+                self._crowded[inbox_id] = now + _CROWDED if granted < len(entries) else now
             allowed += entries[:granted]
             if entries[granted:]:
-                await self._outbox.put_back(entries[granted:], back)
+                await self._outbox.release(entries[granted:])
         return allowed
 
+    def _under_way(self, inbox_id: str) -> int:
+        return sum(entry.inbox_id == inbox_id for entry in self._sending.values())
+
+    def _is_mine(self, entry: OutboxEntry) -> bool:
+        mine = self._sending.get(entry.id)
+        return mine is not None and mine.claim == entry.claim
+
     async def _deliver(self, entry: OutboxEntry, message: Message | None) -> None:
-        entry = msgspec.structs.replace(entry, attempts=entry.attempts + 1)
         try:
-            result = await self._attempt(entry, message)
-            await self._record(_Outcome(entry, result))
+            result = _storable(await self._attempt(entry, message))
+            await self._tell_inbox(entry.inbox_id, result)
+            await self._record(_Outcome(_tried(entry), result))
         except LeaseLost:
             log.info("lease lost before sending", message_id=entry.id)
         finally:
-            self._sending.pop(entry.id, None)
+            if self._is_mine(entry):
+                del self._sending[entry.id]
 
     async def _attempt(self, entry: OutboxEntry, message: Message | None) -> SendResult:
-        if message is None:
-            return Rejected("gone", "The message is no longer there.")
-        if message.auto_submitted:
-            known = await self._customers.known([address.key for address in message.to])
-            verdict = gate.decide(gate.Purpose.AUTOMATIC, known.values())
-            if not verdict.allowed:
-                return Rejected("suppressed", verdict.reason)
         begun = False
 
         async def point_of_no_return() -> None:
@@ -172,10 +192,11 @@ class DeliveryService:
             begun = True
 
         try:
-            adapter = await self._inboxes.adapter(entry.inbox_id)
-            result = await adapter.send(await self._outbound(message), point_of_no_return)
+            return await self._send(message, point_of_no_return)
         except LeaseLost:
             raise
+        except (NotFound, Conflict) as error:  # the inbox was archived, a file is gone: another try changes nothing
+            return Unknown(str(error)) if begun else Rejected(error.code, str(error))
         except (ChannelError, DomainError) as error:
             return Unknown(str(error)) if begun else Retry(str(error))
         except DriverError:
@@ -184,8 +205,17 @@ class DeliveryService:
             log.exception("sending failed", message_id=entry.id)
             words = f"Internal error ({type(error).__name__})."
             return Unknown(words) if begun else Rejected("internal", words)
-        await self._tell_inbox(entry.inbox_id, result)
-        return result
+
+    async def _send(self, message: Message | None, point_of_no_return: PointOfNoReturn) -> SendResult:
+        if message is None:
+            return Rejected("gone", "The message is no longer there.")
+        if message.auto_submitted:
+            known = await self._customers.known([address.key for address in message.to])
+            verdict = gate.decide(gate.Purpose.AUTOMATIC, known.values())
+            if not verdict.allowed:
+                return Rejected("suppressed", verdict.reason)
+        adapter = await self._inboxes.adapter(message.inbox_id)
+        return await adapter.send(await self._outbound(message), point_of_no_return)
 
     async def _tell_inbox(self, inbox_id: str, result: SendResult) -> None:
         try:
@@ -261,19 +291,20 @@ class DeliveryService:
         now = self._clock()
 
         async def work(session: Session) -> None:
+            held = await self._outbox.held(session, {item.entry.id: item.entry.claim for item in outcomes})
             known = await self._conversations.states(session, [item.entry.id for item in outcomes])
             finished: dict[str, str] = {}
             again: list[tuple[OutboxEntry, datetime]] = []
             changes: dict[str, Mapping[str, Any]] = {}
             events: list[Event] = []
             for item in outcomes:
-                due_at = self._retry_at(item, now)
+                due_at = self._retry_at(item, now) if item.entry.id in held else None
                 if due_at is not None:
                     again.append((item.entry, due_at))
                 else:
                     finished[item.entry.id] = item.entry.claim
                 document = known.get(item.entry.id)
-                if document is None:
+                if document is None or not (item.entry.id in held or _is_taken_for_dead(item.entry, document)):
                     continue
                 fields = _delivery_fields(item, due_at, now)
                 if may_follow(State(document["delivery"]["state"]), State(fields["state"])) or due_at is not None:
@@ -302,6 +333,28 @@ class DeliveryService:
             return None
         seconds = gate.retry_delay(item.entry.attempts, item.result.after, self._chance())
         return now + timedelta(seconds=seconds)
+
+
+def _tried(entry: OutboxEntry) -> OutboxEntry:
+    return msgspec.structs.replace(entry, attempts=entry.attempts + 1)
+
+
+def _storable(result: SendResult) -> SendResult:
+    """Words of a provider, short enough and such as the database can keep."""
+    match result:
+        case Retry() | Rejected():
+            code, reason = storable(result.code)[:_LONGEST_CODE], storable(result.reason)[:_LONGEST_REASON]
+            return msgspec.structs.replace(result, code=code, reason=reason)
+        case Unknown():
+            return Unknown(storable(result.reason)[:_LONGEST_REASON])
+        case Sent():
+            return result
+
+
+def _is_taken_for_dead(entry: OutboxEntry, document: Mapping[str, Any]) -> bool:
+    """Whether all that is known of this very attempt is that its sender was not heard of any more."""
+    delivery = document["delivery"]
+    return State(delivery["state"]) is State.UNCONFIRMED and delivery["attempts"] == entry.attempts
 
 
 def _delivery_fields(item: _Outcome, due_at: datetime | None, now: datetime) -> dict[str, Any]:

@@ -170,7 +170,7 @@ class ReplyService:
         )
 
         async def work(session: Session) -> None:
-            if not await self._outbox.withdraw(session, message_id, self._clock()):
+            if not await self._outbox.withdraw(session, message_id, self._clock(), message.at):
                 raise Conflict("It is too late: the message has left.")
             await self._store.remove_message(session, message)
             await self._store.save_draft(draft, session)
@@ -202,7 +202,9 @@ class ReplyService:
             reference = message_ref(inbox, message.id, attempt=before.attempts + 1)
         delivery = Delivery(state=State.QUEUED, at=now, attempts=before.attempts, due_at=now)
         again = msgspec.structs.replace(message, message_ref=reference, delivery=delivery)
-        entry = OutboxEntry(id=message.id, inbox_id=inbox.id, due_at=now, first_at=now, leased_until=now)
+        entry = OutboxEntry(
+            id=message.id, inbox_id=inbox.id, due_at=now, attempts=before.attempts, first_at=now, leased_until=now
+        )
         ref = Ref(
             id=ref_id(inbox.id, reference),
             conversation_id=message.conversation_id,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 from pymongo import ASCENDING, DeleteOne, IndexModel, ReturnDocument, UpdateOne
 
 from inbox.core.ids import new_id
-from inbox.core.mongo import Mongo, Session, from_document, to_document
+from inbox.core.mongo import Document, Mongo, Session, from_document, to_document
+
+FREE = datetime.fromtimestamp(0, UTC)
+"""Until when something nobody holds is leased."""
 
 
 class OutboxEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +45,14 @@ class OutboxStore:
         await self._mongo.ensure(
             "outbox",
             [
-                IndexModel([("sending", ASCENDING), ("due_at", ASCENDING), ("leased_until", ASCENDING)]),
+                IndexModel(
+                    [
+                        ("sending", ASCENDING),
+                        ("due_at", ASCENDING),
+                        ("leased_until", ASCENDING),
+                        ("inbox_id", ASCENDING),
+                    ]
+                ),
                 IndexModel([("inbox_id", ASCENDING)]),
             ],
         )
@@ -52,9 +62,13 @@ class OutboxStore:
         if entries:
             await self._outbox.insert_many([to_document(entry) for entry in entries], session=session)
 
-    async def claim(self, now: datetime, lease_seconds: float, limit: int) -> list[OutboxEntry]:
-        """Lease up to `limit` due entries; nobody else gets them until the lease ends."""
-        free = {"sending": False, "due_at": {"$lte": now}, "leased_until": {"$lte": now}}
+    async def claim(
+        self, now: datetime, lease_seconds: float, limit: int, held_back: Collection[str] = ()
+    ) -> list[OutboxEntry]:
+        """Lease up to `limit` due entries of inboxes not `held_back`; nobody else gets them until the lease ends."""
+        free: Document = {"sending": False, "due_at": {"$lte": now}, "leased_until": {"$lte": now}}
+        if held_back:
+            free["inbox_id"] = {"$nin": list(held_back)}
         cursor = self._outbox.find(free, {"_id": 1}).sort("due_at", ASCENDING).limit(limit)
         ids = [document["_id"] for document in await cursor.to_list(limit)]
         if not ids:
@@ -66,13 +80,16 @@ class OutboxStore:
 
     async def mark_sending(self, session: Session, claims: Mapping[str, str]) -> set[str]:
         """Set `sending` on entries (id -> claim) whose claim still holds; answers those that now may be sent."""
-        query = {"_id": {"$in": list(claims)}, "sending": False}
-        cursor = self._outbox.find(query, {"claim": 1}, session=session)
-        documents = await cursor.to_list(len(claims))
-        held = [document["_id"] for document in documents if claims[document["_id"]] == document["claim"]]
+        held = await self.held(session, claims, sending=False)
         if held:
-            await self._outbox.update_many({"_id": {"$in": held}}, {"$set": {"sending": True}}, session=session)
-        return set(held)
+            await self._outbox.update_many({"_id": {"$in": list(held)}}, {"$set": {"sending": True}}, session=session)
+        return held
+
+    async def held(self, session: Session, claims: Mapping[str, str], **state: bool) -> set[str]:
+        """Those of the entries (id -> claim) whose claim still holds."""
+        cursor = self._outbox.find({"_id": {"$in": list(claims)}, **state}, {"claim": 1}, session=session)
+        documents = await cursor.to_list(len(claims))
+        return {document["_id"] for document in documents if claims[document["_id"]] == document["claim"]}
 
     async def renew(self, claims: Mapping[str, str], until: datetime) -> None:
         """Keep the leases (id -> claim) of what is still being sent."""
@@ -91,42 +108,36 @@ class OutboxStore:
                 "sending": False,
                 "due_at": due_at,
                 "attempts": entry.attempts,
-                "leased_until": due_at,
+                "leased_until": FREE,
                 "claim": "",
             }
             writes.append(UpdateOne({"_id": entry.id, "claim": entry.claim}, {"$set": fields}))
         if writes:
             await self._outbox.bulk_write(writes, ordered=False, session=session)
 
-    async def put_back(self, entries: Sequence[OutboxEntry], due_at: datetime) -> None:
+    async def release(self, entries: Sequence[OutboxEntry]) -> None:
         """Give back leased entries that were not begun."""
         query = {
             "_id": {"$in": [entry.id for entry in entries]},
-            "claim": {"$in": [entry.claim for entry in entries]},
+            "claim": {"$in": list({entry.claim for entry in entries})},
             "sending": False,
         }
-        await self._outbox.update_many(query, {"$set": {"claim": "", "leased_until": due_at, "due_at": due_at}})
+        await self._outbox.update_many(query, {"$set": {"claim": "", "leased_until": FREE}})
 
     async def abandoned(self, now: datetime, limit: int = 100) -> list[OutboxEntry]:
         """Entries whose sender vanished after the point of no return."""
         cursor = self._outbox.find({"sending": True, "leased_until": {"$lte": now}}).limit(limit)
         return [from_document(document, OutboxEntry) for document in await cursor.to_list(limit)]
 
-    async def withdraw(self, session: Session, message_id: str, now: datetime) -> bool:
-        """Remove an entry nobody is sending; False where it is too late."""
-        query = {"_id": message_id, "sending": False, "leased_until": {"$lte": now}}
+    async def withdraw(self, session: Session, message_id: str, now: datetime, queued_at: datetime) -> bool:
+        """Remove an entry that was first queued at a moment and that nobody is sending; False where it is too late."""
+        query = {"_id": message_id, "sending": False, "leased_until": {"$lte": now}, "first_at": queued_at}
         result = await self._outbox.delete_one(query, session=session)
         return bool(result.deleted_count)
 
     async def release_all(self, now: datetime) -> None:
         """End every lease: for the one process that knows that no other is alive."""
         await self._outbox.update_many({"leased_until": {"$gt": now}}, {"$set": {"leased_until": now}})
-
-    async def next_due(self) -> datetime | None:
-        """When the next entry is due."""
-        cursor = self._outbox.find({"sending": False}, {"due_at": 1}).sort("due_at", ASCENDING).limit(1)
-        documents = await cursor.to_list(1)
-        return documents[0]["due_at"] if documents else None
 
     async def queued(self, inbox_id: str) -> int:
         """How many messages of an inbox are on their way, counted up to 10,000."""
@@ -142,18 +153,14 @@ class Buckets:
     async def take(self, name: str, wanted: int, per_minute: int, now: datetime) -> int:
         """Take up to `wanted` tokens; answers how many there were."""
         burst = max(1, per_minute // 6)  # ten seconds' worth, so that a minute never holds many more than its share
+        passed = {"$subtract": [now, {"$ifNull": ["$at", now]}]}
         refill = {
             "$min": [
                 burst,
                 {
                     "$add": [
                         {"$ifNull": ["$tokens", burst]},
-                        {
-                            "$multiply": [
-                                {"$divide": [{"$subtract": [now, {"$ifNull": ["$at", now]}]}, 60_000]},
-                                per_minute,
-                            ]
-                        },
+                        {"$multiply": [{"$divide": [{"$max": [0, passed]}, 60_000]}, per_minute]},
                     ]
                 },
             ]
@@ -162,7 +169,7 @@ class Buckets:
         document = await self._buckets.find_one_and_update(
             {"_id": name},
             [
-                {"$set": {"tokens": refill, "at": now}},
+                {"$set": {"tokens": refill, "at": {"$max": ["$at", now]}}},  # a clock that is behind gives nothing
                 {"$set": {"taken": taken}},
                 {"$set": {"tokens": {"$subtract": ["$tokens", "$taken"]}}},
             ],

@@ -142,6 +142,11 @@ async def wait_until_back(mongo: Mongo, *, every: float = 0.5) -> None:
             await asyncio.sleep(every)
 
 
+def storable(text: str) -> str:
+    """Text as BSON can keep it: bytes that somebody could not decode (lone surrogates) become question marks."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def to_value(value: msgspec.Struct) -> Document:
     """A model inside another document: every field keeps its name."""
     inner: Document = msgspec.to_builtins(value, builtin_types=(datetime, bytes))

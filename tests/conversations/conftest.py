@@ -21,6 +21,7 @@ from inbox.conversations.model import Message, State, View
 from inbox.core.clock import utcnow
 from inbox.core.ids import new_id
 from inbox.core.mongo import Mongo
+from inbox.inboxes.model import InboxForm
 from inbox.wiring import House, open_house
 
 Open = Callable[[], Any]
@@ -96,6 +97,23 @@ def mail(
     return Raw(body=message.as_bytes(), url="smtp:")
 
 
+ADMIN = Actor(id="admin", name="Admin", role=Role.ADMIN)
+
+
+async def another_inbox(house: House, name: str = "Sales", **form: Any) -> str:
+    """One more inbox whose mail comes in by the door and goes to the catcher."""
+    settings = house.inboxes.channel("email").built_in
+    assert settings is not None
+    filled = InboxForm(name=name, address=f"{name.lower()}@shop.mn", settings=settings, **form)
+    return (await house.inboxes.create(ADMIN, "email", filled)).id
+
+
+async def change_inbox(house: House, inbox_id: str, **fields: Any) -> None:
+    """Set fields of an inbox past its form."""
+    await house.mongo.collection("inboxes").update_one({"_id": inbox_id}, {"$set": fields})
+    house.inboxes.forget()
+
+
 async def everything(house: House, name: str) -> list[dict[str, Any]]:
     """All documents of a collection."""
     documents: list[dict[str, Any]] = await house.mongo.collection(name).find().sort("_id", 1).to_list(10_000)
@@ -117,14 +135,19 @@ class Provider:
         self.answer: Answer = lambda out: Sent(out.message_ref)
         self.hold = asyncio.Event()
         self.hold.set()
+        self.slow: set[str] | None = None
+        """The inboxes that `hold` holds up; None for all."""
+        self.late: SendResult | None = None
+        """What is answered in the end, after the message was taken."""
 
         async def send(_: object, out: OutboundMessage, point_of_no_return: PointOfNoReturn) -> SendResult:
             result = self.answer(out)
             if isinstance(result, Sent | Unknown):
                 await point_of_no_return()
                 self.taken.append(out.message_ref)
-                await self.hold.wait()
-            return result
+                if self.slow is None or out.inbox_id in self.slow:
+                    await self.hold.wait()
+            return self.late or result
 
         monkeypatch.setattr(EmailAdapter, "send", send)
 
