@@ -30,7 +30,7 @@ from channels.base import (
 from channels.registry import CHANNELS
 from config.settings import Settings
 from inbox.accounts.model import Actor, Role
-from inbox.conversations.composing import Written
+from inbox.conversations.composing import Written, reply_subject
 from inbox.conversations.model import Conversation, Message, MessageKind, Priority, Status, View
 from inbox.core.clock import utcnow
 from inbox.core.errors import Conflict
@@ -222,14 +222,12 @@ class Player:
     async def _say(self, cue: Cue, said: Said) -> None:
         if not said.by:
             await self._receive(cue, said)
-            return
-        course, actor = self._course(cue), self._actor(said.by)
-        if said.note:
-            await self._house.replies.send(
-                actor, course.conversation.id, Written(mode="note", html=_paragraphs(said.text)), headline=_headline
-            )
+        elif said.note:
+            note = Written(mode="note", html=_paragraphs(said.text))
+            conversation_id = self._course(cue).conversation.id
+            await self._house.replies.send(self._actor(said.by), conversation_id, note, headline=_headline)
         else:
-            await self._answer(course, actor, said)
+            await self._answer(cue, said)
 
     async def _receive(self, cue: Cue, said: Said) -> None:
         course = self._courses.get(_key(cue))
@@ -251,28 +249,26 @@ class Player:
         opened = await conversations.open(admin, conversation.id, limit=1)
         self._courses[_key(cue)] = _Course(opened.conversation, opened.messages[-1])
 
-    async def _answer(self, course: _Course, actor: Actor, said: Said) -> None:
-        house, conversation_id = self._house, course.conversation.id
-        await house.conversations.mark_read(actor, conversation_id)
-        begun = await house.drafts.start_reply(actor, conversation_id, "reply")
+    async def _answer(self, cue: Cue, said: Said) -> None:
+        house, course, actor = self._house, self._course(cue), self._actor(said.by)
+        conversation_id = course.conversation.id
         for name in said.files:
             await house.drafts.attach(actor, conversation_id, name, media_type(name), _chunk(document(name)))
         written = Written(
-            to=begun.to,
+            to=(Address("email", cue.person.email, cue.person.name),),
             cc=tuple(Address("email", address) for address in said.cc),
-            subject=begun.subject,
+            subject=reply_subject("reply", cue.talk.subject),
             html=_paragraphs(said.text),
         )
         if said.draft:
             await house.drafts.save_draft(actor, conversation_id, written)
             return
-        message = await house.replies.send(actor, conversation_id, written, headline=_headline)
+        course.last = await house.replies.send(actor, conversation_id, written, headline=_headline)
         if said.outcome in _OUTCOMES:
-            self._mood.outcomes[message.message_ref] = _OUTCOMES[said.outcome]
+            self._mood.outcomes[course.last.message_ref] = _OUTCOMES[said.outcome]
         self._clock.now += timedelta(seconds=house.replies.undo_seconds)
-        while await house.delivery.deliver_due():
-            await house.delivery.close()
-        course.last = message
+        await house.delivery.deliver_due()
+        await house.delivery.close()
 
     async def _sort(self, cue: Cue) -> None:
         conversations, actor, course = self._house.conversations, self._actor(cue.talk.owner), self._course(cue)

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Sequence
 from datetime import timedelta
 from email.message import EmailMessage, MIMEPart
+from email.policy import default
 from email.utils import format_datetime
 from html import escape
 from typing import NamedTuple
@@ -17,7 +18,9 @@ import msgspec
 from inbox.conversations.model import Message
 from inbox.demo_script import ZONE, Cue, Person, Said
 
-_WIDTH, _HEIGHT = 480, 270
+_POLICY = default.clone(max_line_length=900)
+"""Where it folds a long header that is not ASCII, the standard library of Python 3.11 loses a space."""
+_WIDTH, _HEIGHT = 400, 225
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +95,7 @@ def document(name: str) -> bytes:
 
 
 def _head(letter: Letter) -> EmailMessage:
-    mail = EmailMessage()
+    mail = EmailMessage(policy=_POLICY)
     mail["From"] = f'"{letter.writer.name}" <{letter.writer.email}>'
     mail["To"] = letter.to
     mail["Date"] = format_datetime(letter.cue.at.astimezone(ZONE))

@@ -6,8 +6,9 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import Awaitable, Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 from inbox.core.mongo import Mongo
 from tests.crash.agent import WebAgent, WentAway
@@ -42,12 +43,11 @@ class Storm:
         for _ in range(min(count, len(self._mails))):
             self._mailbox.deliver(mail(self._mails.pop()))
 
-    async def rage(self, url: str, moment: Awaitable[object]) -> None:
+    async def rage(self, url: str, moment: Coroutine[Any, Any, None]) -> None:
         """Mails come and agents write, until a moment comes or nothing is left to do."""
         self._agent.url = url
         working = [asyncio.create_task(self._feed()), *(asyncio.create_task(self._write()) for _ in range(WRITERS))]
-        done = asyncio.gather(*working)
-        over = asyncio.ensure_future(moment)
+        done, over = asyncio.create_task(_all(working)), asyncio.create_task(moment)
         await asyncio.wait([done, over], return_when=asyncio.FIRST_COMPLETED)
         for task in (*working, over):
             task.cancel()
@@ -144,6 +144,10 @@ async def test_nothing_is_lost_and_nothing_happens_twice(mailbox: Mailbox, data:
     )
     assert all(post.accepted[ref] <= 1 for ref in unconfirmed)
     assert post.accepted.keys() <= replies.keys()
+
+
+async def _all(tasks: Sequence[asyncio.Task[None]]) -> None:
+    await asyncio.gather(*tasks)
 
 
 async def no_reply_is_abandoned(ledger: Ledger) -> bool:
