@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 import msgspec
 
 from channels.base import Address, Capabilities
 from inbox.accounts.model import Agent
-from inbox.conversations.model import Message, MessageKind
+from inbox.conversations.model import Draft, Message, MessageKind
+from inbox.conversations.rendering import is_blank, show_inline_files, to_text
 from inbox.core.errors import Invalid
 from inbox.inboxes.model import Inbox
 
@@ -48,6 +50,31 @@ def unsigned(html: str) -> str:
     """What was written, without the signature that `signed` put below it."""
     begin = html.rfind(_SIGNATURE)
     return html[:begin] if begin >= 0 else html
+
+
+def taken_back(message: Message, own_id: str, begun: Draft | None, at: datetime) -> Draft:
+    """A message as its author's draft, above what was begun since. With a note it is a note: that is for us alone."""
+    html = show_inline_files(unsigned(message.html), own_id, message.attachments)
+    files = message.attachments
+    mode = "forward" if message.forward else "reply"
+    if begun is not None:
+        files += tuple(file for file in begun.attachments if file not in files)
+        mode = "note" if begun.mode == "note" else mode
+        if not is_blank(begun.html) and to_text(begun.html) != to_text(html):
+            html += begun.html
+    return Draft(
+        id=own_id,
+        conversation_id=message.conversation_id,
+        agent_id=message.author_id,
+        mode=mode,
+        to=message.to,
+        cc=message.cc,
+        bcc=message.bcc,
+        subject=message.subject,
+        html=html,
+        attachments=files,
+        saved_at=at,
+    )
 
 
 def recipients(mode: str, answered: Message | None, inbox: Inbox) -> tuple[tuple[Address, ...], tuple[Address, ...]]:

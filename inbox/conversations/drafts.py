@@ -56,12 +56,12 @@ class DraftService:
         actor.require(Permission.INBOX_REPLY)
         conversation = await self._conversation(conversation_id)
         inbox = await self._inboxes.get(conversation.inbox_id)
-        answered = await self._store.last_with_sender(conversation_id)
+        answered = await self._store.answerable(conversation_id)
         kept = await self._store.draft(draft_id(conversation_id, actor.id))
         to, cc = recipients(mode, answered, inbox)
         written = Written(mode=mode, to=to, cc=cc, subject=reply_subject(mode, conversation.subject))
         html = kept.html if kept else ""
-        files = kept.attachments if kept else ()
+        files: tuple[FileRef, ...] = ()
         if mode == "forward" and answered is not None:
             labels = {
                 "From:": named(answered.sender),
@@ -70,15 +70,14 @@ class DraftService:
                 "To:": ", ".join(named(address) for address in answered.to),
             }
             html += show_inline_files(forwarded(answered, labels), answered.id, answered.attachments)
-            files += await self._copies(answered.attachments, draft_id(conversation_id, actor.id))
+            files = await self._copies(answered.attachments, draft_id(conversation_id, actor.id))
         return await self._save(actor, conversation_id, msgspec.structs.replace(written, html=html), files)
 
     async def save_draft(self, actor: Actor, conversation_id: str, written: Written) -> Draft:
         """Keep what is being written. Raises `Invalid`."""
         actor.require(Permission.INBOX_REPLY)
         await self._conversation(conversation_id)
-        kept = await self._store.draft(draft_id(conversation_id, actor.id))
-        return await self._save(actor, conversation_id, written, kept.attachments if kept else ())
+        return await self._save(actor, conversation_id, written)
 
     async def discard_draft(self, actor: Actor, conversation_id: str) -> None:
         """Throw the draft away with its files."""
@@ -113,8 +112,7 @@ class DraftService:
         file = FileRef(
             id=stored.id, name=name, media_type=media_type, size=stored.size, content_id=content_id, inline=inline
         )
-        if not await self._store.add_draft_file(own_id, file):
-            await self._store.save_draft(msgspec.structs.replace(draft, attachments=(*draft.attachments, file)))
+        await self._store.add_draft_file(self._empty(conversation_id, actor), file)
         return file
 
     async def detach(self, actor: Actor, conversation_id: str, file_id: str) -> None:
@@ -141,7 +139,9 @@ class DraftService:
             copies.append(msgspec.structs.replace(file, id=stored.id))
         return tuple(copies)
 
-    async def _save(self, actor: Actor, conversation_id: str, written: Written, files: tuple[FileRef, ...]) -> Draft:
+    async def _save(
+        self, actor: Actor, conversation_id: str, written: Written, added: tuple[FileRef, ...] = ()
+    ) -> Draft:
         if written.mode not in MODES:
             raise Invalid("This kind of answer is not known.")
         if len(written.html) > LONGEST_HTML:
@@ -156,11 +156,10 @@ class DraftService:
             bcc=written.bcc[:MOST_RECIPIENTS],
             subject=written.subject[:500],
             html=editor.clean(written.html),
-            attachments=files,
+            attachments=added,
             saved_at=self._clock(),
         )
-        await self._store.save_draft(draft)
-        return draft
+        return await self._store.write_draft(draft)
 
     def _empty(self, conversation_id: str, actor: Actor) -> Draft:
         return Draft(

@@ -154,8 +154,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Sanitised."""
     attachments: tuple[FileRef, ...] = ()
     auto_submitted: bool = False
+    forward: bool = False
+    """It passes a message on to somebody who is not the customer: no answer to it is meant for the customer."""
     joined_by: str = ""
-    """Why it is in this conversation: token, reply, chat, recent, new."""
+    """Why it is in this conversation: token, reply, chat, recent, new, bounce."""
     warnings: tuple[str, ...] = ()
     raw_id: str = ""
     delivery: Delivery | None = None

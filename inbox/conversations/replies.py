@@ -16,7 +16,7 @@ from inbox.conversations.composing import (
     reply_subject,
     sender_of,
     signed,
-    unsigned,
+    taken_back,
 )
 from inbox.conversations.model import (
     Conversation,
@@ -30,7 +30,7 @@ from inbox.conversations.model import (
     Status,
 )
 from inbox.conversations.outgoing import excerpt, message_ref, outgoing
-from inbox.conversations.rendering import is_blank, link_inline_files, quoted, show_inline_files, to_text
+from inbox.conversations.rendering import is_blank, link_inline_files, quoted, to_text
 from inbox.conversations.store import ConversationStore, ref_id
 from inbox.conversations.store_outbox import OutboxEntry, OutboxStore
 from inbox.conversations.threading import participants
@@ -40,7 +40,7 @@ from inbox.core.errors import Conflict, Invalid, NotFound
 from inbox.core.events import Event, EventType
 from inbox.core.files import Files
 from inbox.core.ids import digest, new_id
-from inbox.core.mongo import Duplicate, Mongo, Session, to_value
+from inbox.core.mongo import Mongo, Session, to_value
 from inbox.core.store import Counters, EventStore
 from inbox.customers.service import CustomerService
 from inbox.inboxes.service import InboxService
@@ -49,6 +49,14 @@ _MAY_RESEND = (State.FAILED, State.BOUNCED, State.UNCONFIRMED)
 
 Headline = Callable[[Message], str]
 """Says "On <date>, <name> wrote:" in the agent's language."""
+
+
+class _SentAlready(Exception):
+    """The composer sent this before."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(message.id)
+        self.message = message
 
 
 class ReplyService:
@@ -108,7 +116,7 @@ class ReplyService:
         inbox = await self._inboxes.get(conversation.inbox_id)
         capabilities = (await self._inboxes.adapter(inbox.id)).capabilities
         to, cc, bcc = checked_recipients(written, capabilities)
-        answered = await self._store.last_with_sender(conversation_id)
+        answered = await self._store.answerable(conversation_id)
         history = quoted(answered, headline(answered)) if answered and written.mode != "forward" else ("", "")
         now, message_id = self._clock(), new_id()
         shown = signed(html, agent, inbox)
@@ -126,6 +134,7 @@ class ReplyService:
             html=shown,
             attachments=files,
             answered=answered,
+            forward=written.mode == "forward",
             now=now,
             undo_seconds=self.undo_seconds,
         )
@@ -138,49 +147,42 @@ class ReplyService:
 
         async def work(session: Session) -> None:
             await self._note_key(session, actor, written, message_id)
+            await self._use_draft(session, own_id, files)
             await self._queue(session, actor, message, entry, ref, changes)
-            await self._store.delete_draft(own_id, session)
 
         try:
             await self._mongo.transaction(work)
-        except Duplicate:
-            return await self._sent_already(actor, written) or message
+        except _SentAlready as earlier_one:
+            return earlier_one.message
         if not self.undo_seconds:
             await self._wake(message_id)
         return message
 
     async def undo_send(self, actor: Actor, message_id: str) -> Draft:
-        """Take back a message that has not left; it is a draft again. Raises `Conflict` where it is too late."""
+        """Take back a message that has not left; it is a draft again, with what was begun since.
+
+        Raises `Conflict` where it is too late.
+        """
         actor.require(Permission.INBOX_REPLY)
         message = await self._store.message(message_id)
         if message is None or message.author_id != actor.id:
             raise NotFound("This message is no longer there.")
         own_id = draft_id(message.conversation_id, actor.id)
-        draft = Draft(
-            id=own_id,
-            conversation_id=message.conversation_id,
-            agent_id=actor.id,
-            to=message.to,
-            cc=message.cc,
-            bcc=message.bcc,
-            subject=message.subject,
-            html=show_inline_files(unsigned(message.html), own_id, message.attachments),
-            attachments=message.attachments,
-            saved_at=self._clock(),
-        )
 
-        async def work(session: Session) -> None:
+        async def work(session: Session) -> Draft:
             if not await self._outbox.withdraw(session, message_id, self._clock(), message.at):
                 raise Conflict("It is too late: the message has left.")
             await self._store.remove_message(session, message)
-            await self._store.save_draft(draft, session)
+            begun = await self._store.draft(own_id, session)
+            draft = taken_back(message, own_id, begun, self._clock())
+            await self._store.replace_draft(session, draft)
             changed = await self._after_removal(session, message.conversation_id)
             await self._events.append(
                 session, [self._event(EventType.MESSAGE_STATE, actor, changed, message_id, "undone")]
             )
+            return draft
 
-        await self._mongo.transaction(work)
-        return draft
+        return await self._mongo.transaction(work)
 
     async def resend(self, actor: Actor, message_id: str) -> Message:
         """Send a failed, bounced or unconfirmed message again, because a person asks for it.
@@ -293,7 +295,10 @@ class ReplyService:
             await self._events.append(session, created)
             return message
 
-        message = await self._mongo.transaction(work)
+        try:
+            message = await self._mongo.transaction(work)
+        except _SentAlready as earlier_one:
+            return earlier_one.message
         await self._wake(message.id)
         return message
 
@@ -311,8 +316,21 @@ class ReplyService:
         return await self._store.message(message_id) if message_id else None
 
     async def _note_key(self, session: Session, actor: Actor, written: Written, message_id: str) -> None:
-        if written.key:
-            await self._store.add_send_key(session, digest(actor.id, written.key), message_id, self._clock())
+        if not written.key:
+            return
+        key = digest(actor.id, written.key)
+        if not await self._store.take_send_key(session, key, message_id, self._clock()):
+            earlier = await self._sent_already(actor, written)
+            if earlier is None:
+                raise Conflict("This was taken back at this very moment. Look at it once more, then send it.")
+            raise _SentAlready(earlier)
+
+    async def _use_draft(self, session: Session, own_id: str, files: tuple[FileRef, ...]) -> None:
+        """The draft is gone, and has the files that are sent. Raises `Conflict` where another tab changed them."""
+        draft = await self._store.draft(own_id, session)
+        if (draft.attachments if draft else ()) != files:
+            raise Conflict("The files of this draft were changed meanwhile. Look at them once more, then send it.")
+        await self._store.delete_draft(own_id, session)
 
     async def _queue(
         self, session: Session, actor: Actor, message: Message, entry: OutboxEntry, ref: Ref, changes: dict[str, Any]
@@ -347,20 +365,20 @@ class ReplyService:
 
         async def work(session: Session) -> None:
             await self._note_key(session, actor, written, note.id)
+            await self._use_draft(session, draft_id(conversation.id, actor.id), files)
             await self._store.add_messages(session, [note])
             changed = await self._store.change(session, conversation.id, {})
-            await self._store.delete_draft(draft_id(conversation.id, actor.id), session)
             await self._events.append(session, [self._event(EventType.NOTE_ADDED, actor, changed, note.id)])
 
         try:
             await self._mongo.transaction(work)
-        except Duplicate:
-            return await self._sent_already(actor, written) or note
+        except _SentAlready as earlier:
+            return earlier.message
         return note
 
     async def _after_removal(self, session: Session, conversation_id: str) -> Conversation | None:
         """The list shows the newest message that is left."""
-        last = await self._store.last_with_sender(conversation_id, session)
+        last = await self._store.last_message(conversation_id, session)
         changes: dict[str, Any] = {}
         if last is not None:
             text = excerpt(last.text or last.subject)

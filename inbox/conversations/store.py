@@ -194,9 +194,16 @@ class ConversationStore:
         cursor = self._messages.find(query).sort([("at", DESCENDING), ("_id", DESCENDING)]).limit(limit)
         return [from_document(document, Message) for document in reversed(await cursor.to_list(limit))]
 
-    async def last_with_sender(self, conversation_id: str, session: Session | None = None) -> Message | None:
-        """The newest message that came in or went out, which a reply answers."""
+    async def last_message(self, conversation_id: str, session: Session | None = None) -> Message | None:
+        """The newest message that came in or went out."""
+        return await self._newest({"conversation_id": conversation_id, "kind": {"$in": ["in", "out"]}}, session)
+
+    async def answerable(self, conversation_id: str) -> Message | None:
+        """The newest message that a reply answers: no notice of a bounce, and nothing passed on to somebody else."""
         query = {"conversation_id": conversation_id, "kind": {"$in": ["in", "out"]}}
+        return await self._newest(query | {"joined_by": {"$ne": "bounce"}, "forward": {"$ne": True}})
+
+    async def _newest(self, query: Document, session: Session | None = None) -> Message | None:
         cursor = self._messages.find(query, session=session).sort([("at", DESCENDING), ("_id", DESCENDING)]).limit(1)
         documents = await cursor.to_list(1)
         return from_document(documents[0], Message) if documents else None
@@ -235,9 +242,14 @@ class ConversationStore:
         document = await self._sends.find_one({"_id": key})
         return str(document["message_id"]) if document else ""
 
-    async def add_send_key(self, session: Session, key: str, message_id: str, at: datetime) -> None:
-        """Note what is sent under a composer's key. Raises the driver's `Duplicate` where that happened already."""
-        await self._sends.insert_one({"_id": key, "message_id": message_id, "at": at}, session=session)
+    async def take_send_key(self, session: Session, key: str, message_id: str, at: datetime) -> bool:
+        """Note what is sent under a composer's key; False where something was, and was not taken back."""
+        known = await self._sends.find_one({"_id": key}, session=session)
+        if known and await self._messages.find_one({"_id": known["message_id"]}, {"_id": 1}, session=session):
+            return False
+        fields = {"message_id": message_id, "at": at}
+        await self._sends.update_one({"_id": key}, {"$set": fields}, upsert=True, session=session)
+        return True
 
     # --- references --------------------------------------------------------------------------------------------
 
@@ -263,20 +275,31 @@ class ConversationStore:
         document = await self._drafts.find_one({"_id": draft_id}, session=session)
         return from_document(document, Draft) if document else None
 
-    async def save_draft(self, draft: Draft, session: Session | None = None) -> None:
-        """Keep a draft, whole."""
+    async def replace_draft(self, session: Session, draft: Draft) -> None:
+        """Keep a draft, whole, with its files."""
         document = to_document(draft)
         await self._drafts.replace_one({"_id": document["_id"]}, document, upsert=True, session=session)
+
+    async def write_draft(self, draft: Draft) -> Draft:
+        """Keep what is written, and add the draft's files to those that are there: others may come at the same time."""
+        fields = to_document(draft)
+        update = {"$push": {"attachments": {"$each": fields.pop("attachments")}}, "$set": fields}
+        document = await self._drafts.find_one_and_update(
+            {"_id": fields.pop("_id")}, update, upsert=True, return_document=ReturnDocument.AFTER
+        )
+        return from_document(document, Draft)
 
     async def delete_draft(self, draft_id: str, session: Session | None = None) -> bool:
         """Throw a draft away; whether there was one."""
         result = await self._drafts.delete_one({"_id": draft_id}, session=session)
         return bool(result.deleted_count)
 
-    async def add_draft_file(self, draft_id: str, file: FileRef) -> bool:
-        """Add a file to a draft, beside whatever is saved meanwhile; False where there is no draft yet."""
-        result = await self._drafts.update_one({"_id": draft_id}, {"$push": {"attachments": to_value(file)}})
-        return bool(result.matched_count)
+    async def add_draft_file(self, empty: Draft, file: FileRef) -> None:
+        """Add a file to a draft, which begins as `empty` where there is none yet."""
+        fields = to_document(empty)
+        del fields["attachments"]
+        update = {"$push": {"attachments": to_value(file)}, "$setOnInsert": fields}
+        await self._drafts.update_one({"_id": fields.pop("_id")}, update, upsert=True)
 
     async def remove_draft_file(self, draft_id: str, file_id: str) -> bool:
         """Take a file off a draft; whether it was on it."""
