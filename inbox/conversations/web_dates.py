@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 
-from babel import dates
+from babel import Locale, dates
 from markupsafe import Markup
 
 from inbox.core.clock import utcnow
@@ -13,11 +14,39 @@ from inbox.web.i18n import gettext as _
 
 
 def clock(moment: datetime) -> Markup:
-    """The time of day, the whole of it on hover."""
+    """The time of day; the page tells the whole of it on hover."""
     language = i18n.current()
-    words = dates.format_time(moment, "short", tzinfo=language.zone, locale=language.locale)
-    whole = dates.format_datetime(moment, "full", tzinfo=language.zone, locale=language.locale)
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(moment.isoformat(), whole, words)
+    here = moment.astimezone(language.zone)
+    words = _time_of_day(language.code, language.locale, here.hour, here.minute)
+    return Markup('<time class="clock" datetime="{}">{}</time>').format(moment.isoformat(), words)
+
+
+def age(moment: datetime, now: datetime) -> str:
+    """How long ago in a word or two ("3 min"); from a week on the day. Lists are full of these."""
+    language = i18n.current()
+    seconds = (now - moment).total_seconds()
+    if seconds < 60:
+        return _("now")
+    for length in (86_400, 3_600, 60):
+        if seconds >= length and seconds < 7 * 86_400:
+            return _duration(language.code, language.locale, round(seconds / length) * length)
+    return _short_day(language.code, language.locale, moment.astimezone(language.zone).date(), now.year)
+
+
+@lru_cache(maxsize=5000)
+def _time_of_day(_code: str, locale: Locale, hour: int, minute: int) -> str:
+    return dates.format_time(time(hour, minute), "short", locale=locale)
+
+
+@lru_cache(maxsize=1000)
+def _duration(_code: str, locale: Locale, seconds: int) -> str:
+    return dates.format_timedelta(timedelta(seconds=seconds), threshold=1, format="short", locale=locale)
+
+
+@lru_cache(maxsize=1000)
+def _short_day(_code: str, locale: Locale, day: date, year: int) -> str:
+    noon = datetime(day.year, day.month, day.day, 12)  # noqa: DTZ001 # only its day is written
+    return dates.format_skeleton("MMMd" if day.year == year else "yMMMd", noon, locale=locale)
 
 
 def day_words(day: date) -> str:

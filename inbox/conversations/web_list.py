@@ -7,8 +7,8 @@ from typing import Any
 from aiohttp import web
 
 from inbox.accounts.model import Agent, Permission
-from inbox.conversations.model import View, matches
-from inbox.conversations.web_parts import VIEW, Parts, view_context, view_of, view_path
+from inbox.conversations.model import Page, View, matches
+from inbox.conversations.web_parts import VIEW, Parts, Rows, view_context, view_of, view_path
 from inbox.conversations.web_thread import ThreadPages
 from inbox.core.errors import NotFound
 from inbox.web.pages import agent, redirect, render
@@ -29,6 +29,7 @@ class ListPages:
         self._parts = parts
         self._thread = thread
         self._door = door
+        self._rows = Rows()
 
     def routes(self) -> list[Route]:
         """The routes of views and lists."""
@@ -94,8 +95,8 @@ class ListPages:
             return web.Response(status=204)
         if not matches(conversation, view, who.id):
             return web.Response(status=204)
-        context = {**view_context(view), **await self._parts.row_context(who)}
-        return await render(request, "ui/conversations/row.html", conversation=conversation, **context)
+        context = await self._rows_context(who, view, Page(items=(conversation,)))
+        return await render(request, "ui/conversations/rows.html", **context)
 
     async def first_steps(self, request: web.Request) -> web.StreamResponse:
         """What is left to do in a new workspace; it ticks itself."""
@@ -104,7 +105,11 @@ class ListPages:
 
     async def _list_context(self, who: Agent, view: View, cursor: str = "") -> dict[str, Any]:
         page = await self._parts.conversations.page(who.actor, view, cursor, ROWS)
-        return {**view_context(view), **await self._parts.row_context(who), "page": page}
+        return await self._rows_context(who, view, page)
+
+    async def _rows_context(self, who: Agent, view: View, page: Page) -> dict[str, Any]:
+        context = {**view_context(view), **await self._parts.row_context(who), "page": page}
+        return {**context, "drawn": self._rows.drawer(who, view, context)}
 
     async def _views_context(self, who: Agent) -> dict[str, Any]:
         return {

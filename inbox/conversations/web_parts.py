@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -13,16 +14,20 @@ from channels.base import Capabilities
 from inbox.accounts.model import Agent, Permission
 from inbox.accounts.service import AccountService
 from inbox.conversations.drafts import DraftService
-from inbox.conversations.model import Status, View
+from inbox.conversations.model import Conversation, Status, View
 from inbox.conversations.replies import ReplyService
 from inbox.conversations.service import ConversationService
+from inbox.conversations.web_dates import age
+from inbox.core.clock import utcnow
 from inbox.core.errors import NotFound
 from inbox.customers.service import CustomerService
 from inbox.inboxes.model import Inbox
 from inbox.inboxes.service import InboxService
+from inbox.web import i18n
 
 VIEW = r"{view:mine|unassigned|all|in/[^/]+|label/[^/]+}"
 """A view in a route: /inbox/mine, /inbox/in/{inbox}, /inbox/label/{label}."""
+DrawRow = Callable[[Conversation], str]
 _KINDS = {"in": "inbox", "label": "label"}
 
 
@@ -39,11 +44,15 @@ class Parts:
 
     async def row_context(self, agent: Agent) -> dict[str, Any]:
         """What every template with rows or a thread needs besides the conversations: names of people and inboxes."""
-        inboxes = await self.inboxes.inboxes(agent.actor)
+        inboxes = {inbox.id: inbox for inbox in await self.inboxes.inboxes(agent.actor)}
+        now = utcnow()
         return {
+            "age": partial(age, now=now),
+            "now": now,
+            "may_reply": agent.actor.may(Permission.INBOX_REPLY),
             "names": await self.accounts.names(),
-            "inboxes": {inbox.id: inbox for inbox in inboxes},
-            "channels": {inbox.id: self.inboxes.channel(inbox.channel) for inbox in inboxes},
+            "inboxes": inboxes,
+            "channels": {inbox.id: self.inboxes.channel(inbox.channel) for inbox in inboxes.values()},
         }
 
     async def capabilities(self, inbox_id: str) -> Capabilities:
@@ -55,6 +64,34 @@ class Parts:
         """Everybody a conversation can be assigned to, by name."""
         may = [a for a in await self.accounts.agents() if a.active and a.actor.may(Permission.INBOX_REPLY)]
         return sorted(may, key=lambda agent: agent.name.casefold())
+
+
+class Rows:
+    """Rows as they were drawn before: a list has fifty, and most have not changed since somebody last saw them."""
+
+    _most = 4_000
+
+    def __init__(self) -> None:
+        self._drawn: dict[tuple[object, ...], str] = {}
+
+    def drawer(self, agent: Agent, view: View, context: Mapping[str, Any]) -> Callable[[DrawRow, Conversation], str]:
+        """What draws rows for one page: everything a row shows is in the key it is kept by."""
+        same_for_all = (i18n.current().code, view_path(view), view_query(view), context["may_reply"])
+        names, inboxes, words = context["names"], context["inboxes"], context["age"]
+
+        def draw(row: DrawRow, conversation: Conversation) -> str:
+            inbox = inboxes.get(conversation.inbox_id)
+            mine = conversation.assignee_id == agent.id
+            assignee = names.get(conversation.assignee_id)
+            key = (conversation, words(conversation.updated_at), inbox and inbox.name, assignee, mine, same_for_all)
+            found = self._drawn.get(key)
+            if found is None:
+                if len(self._drawn) >= self._most:
+                    self._drawn.clear()
+                found = self._drawn[key] = row(conversation)
+            return found
+
+        return draw
 
 
 def view_of(request: web.Request) -> View:

@@ -19,7 +19,6 @@ from inbox.conversations.web_dates import clock, day_words
 from inbox.conversations.web_files import PICTURES, draft_json, file_path
 from inbox.conversations.web_parts import Parts
 from inbox.conversations.web_text import linked, message_text
-from inbox.core.clock import utcnow
 from inbox.web.pages import agent, body, render
 from inbox.web.routes import Route
 
@@ -203,8 +202,6 @@ class ThreadPages:
             "has_remote_images": has_remote_images,
             "file_path": file_path,
             "pictures": PICTURES,
-            "now": utcnow(),
-            "may_reply": who.actor.may(Permission.INBOX_REPLY),
         }
 
     async def _customer_context(self, who: Agent, conversation: Conversation) -> dict[str, Any]:

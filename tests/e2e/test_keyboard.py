@@ -63,6 +63,19 @@ async def test_keys_are_found_on_a_cyrillic_layout(server: Server, agent: NewAge
     await expect(inbox.text).to_be_focused()
 
 
+async def test_what_is_marked_unread_stays_so_while_it_is_open(server: Server, agent: NewAgent) -> None:
+    inbox = await agent()
+    mail = await server.mail()
+    await inbox.show("all")
+    await inbox.open(mail.subject)
+    await expect(inbox.row(mail.subject)).not_to_have_class(re.compile("is-unread"))
+    await inbox.page.keyboard.press("u")
+    await expect(inbox.toast).to_contain_text("Marked as unread")
+    await server.mail(f"Re: {mail.subject}", "One more thing.", sender="Somebody else <else@example.com>")
+    await expect(inbox.row("Somebody else")).to_be_visible()
+    await expect(inbox.row(mail.subject).filter(has_not_text="Somebody else")).to_have_class(re.compile("is-unread"))
+
+
 async def test_the_palette_finds_every_action(server: Server, agent: NewAgent) -> None:
     inbox = await agent()
     page = inbox.page

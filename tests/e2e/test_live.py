@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.async_api import expect
 
 from tests.e2e.conftest import NewAgent
-from tests.e2e.pages import SOON, Server
+from tests.e2e.pages import Server
 
 
 async def test_two_browsers_see_the_same_at_once(server: Server, agent: NewAgent) -> None:
@@ -14,13 +14,13 @@ async def test_two_browsers_see_the_same_at_once(server: Server, agent: NewAgent
     await second.show("all")
     mail = await server.mail()
     for inbox in (first, second):
-        await expect(inbox.row(mail.subject)).to_be_visible(timeout=SOON)
+        await expect(inbox.row(mail.subject)).to_be_visible()
         await inbox.open(mail.subject)
     await first.write("She ordered last year, too.", "note")
     await first.send()
-    await expect(second.entry("note", "She ordered last year, too.")).to_be_visible(timeout=SOON)
+    await expect(second.entry("note", "She ordered last year, too.")).to_be_visible()
     await first.page.click("[data-do=resolve]")
-    await expect(second.page.locator("#thread-head[data-status=resolved]")).to_be_visible(timeout=SOON)
+    await expect(second.page.locator("#thread-head[data-status=resolved]")).to_be_visible()
     await expect(second.row(mail.subject)).to_have_count(0)
 
 
@@ -30,10 +30,10 @@ async def test_two_tabs_of_one_browser_share_what_is_heard(server: Server, agent
     tab = await inbox.page.context.new_page()
     await tab.goto("/inbox/all")
     mail = await server.mail()
-    await expect(tab.locator(".row", has_text=mail.subject)).to_be_visible(timeout=SOON)
+    await expect(tab.locator(".row", has_text=mail.subject)).to_be_visible()
     await inbox.page.goto("about:blank")  # the tab that listened for both is gone
     mail = await server.mail()
-    await expect(tab.locator(".row", has_text=mail.subject)).to_be_visible(timeout=3 * SOON)
+    await expect(tab.locator(".row", has_text=mail.subject)).to_be_visible()
 
 
 async def test_a_lost_connection_heals_and_nothing_is_missed(server: Server, agent: NewAgent) -> None:
@@ -48,7 +48,7 @@ async def test_a_lost_connection_heals_and_nothing_is_missed(server: Server, age
     missed = await server.mail()
     await server.mail(f"Re: {mail.subject}", "Are you there?", sender=mail.sender, answers=mail.message_id)
     await page.context.set_offline(False)
-    await expect(page.locator("#connection")).to_be_hidden(timeout=15_000)
+    await expect(page.locator("#connection")).to_be_hidden()
     await expect(inbox.row(missed.subject)).to_be_visible()
     await expect(inbox.entry("in", "Are you there?")).to_be_visible()
     await expect(inbox.text).to_have_text("Half a sen")

@@ -23,7 +23,11 @@ PAGES = (
 CLIPPED = """() => [...document.querySelectorAll("body *")].filter(element => {
   const style = getComputedStyle(element);
   const own = [...element.childNodes].some(node => node.nodeType === 3 && node.textContent.includes("["));
-  if (!own || !element.checkVisibility() || element.closest(".only-heard, [data-copy]")) return false;
+  if (!own || element.textContent.includes("@") || element.closest(".only-heard, [data-copy]")) return false;
+  if (!element.checkVisibility({visibilityProperty: true}) || style.clipPath !== "none") return false;
+  for (let box = element.parentElement; box; box = box.parentElement) {
+    if (["auto", "scroll"].includes(getComputedStyle(box).overflowX) && box.scrollWidth > box.clientWidth) return false;
+  }
   const hides = style.overflowX !== "visible" && style.overflowX !== "auto" && style.overflowX !== "scroll";
   const box = element.getBoundingClientRect();
   return (hides && element.scrollWidth > element.clientWidth + 1) || box.right > innerWidth + 1;
@@ -67,7 +71,7 @@ async def test_every_page_is_accessible(server: Server, agent: NewAgent, scheme:
     await page.keyboard.press("Escape")
     await page.keyboard.press("?")
     problems += [f"shortcuts: {line}" for line in await inbox.axe()]
-    assert problems == []
+    assert not problems, "\n".join(problems)
 
 
 async def test_pages_without_a_session_are_accessible(server: Server, agent: NewAgent) -> None:
@@ -75,6 +79,7 @@ async def test_pages_without_a_session_are_accessible(server: Server, agent: New
     await inbox.page.context.clear_cookies()
     await inbox.page.goto("/login")
     assert await inbox.axe() == []
+    inbox.errors.clear()  # the stream that ended with the session
 
 
 @pytest.mark.parametrize("size", [(1440, 900), (1024, 768), (390, 844)], ids=["desk", "tablet", "phone"])
@@ -87,7 +92,7 @@ async def test_a_longer_language_clips_nothing(server: Server, agent: NewAgent, 
         assert await inbox.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
     page = await thread(inbox)
     clipped += [f"thread: {line}" for line in await page.evaluate(CLIPPED)]
-    assert clipped == []
+    assert not clipped, "\n".join(clipped)
 
 
 async def test_on_a_phone_there_is_one_pane_at_a_time_with_a_way_back(server: Server, agent: NewAgent) -> None:

@@ -44,7 +44,7 @@ async def test_text_typed_right_before_a_reload_is_kept_in_the_browser(server: S
     await page.reload()
     await expect(inbox.text).to_have_text("Not saved anywhere else")
     await page.unroute("**/draft", refuse)
-    await expect(inbox.saved).to_have_text("Draft saved", timeout=10_000)
+    await expect(inbox.saved).to_have_text("Draft saved")
     inbox.errors.clear()  # the refused requests
 
 

@@ -4,7 +4,7 @@ import { all, byId, element, find, icon, on } from "./dom";
 import { refreshRow, removeRow, restoreRow, rowOf } from "./list";
 import { pick } from "./picker";
 import { here, me } from "./place";
-import { head, openId, refreshThread } from "./thread";
+import { head, leaveUnread, openId, refreshThread } from "./thread";
 import { toast } from "./toast";
 import { choices, countSoon } from "./views";
 import { t } from "./words";
@@ -99,6 +99,7 @@ export async function setPriority(id: string, priority: string): Promise<void> {
 }
 
 export async function markUnread(id: string): Promise<void> {
+  leaveUnread(id);
   rowOf(id)?.classList.add("is-unread");
   if (await carryOut(id, "unread", undefined)) toast({ text: t("marked_unread"), seconds: 3 });
 }

@@ -7,6 +7,7 @@ import { all, byId, find, on } from "./dom";
 import { type Change, onChange, onResync } from "./live";
 import { focusList, initList, loadList, markCurrent, refreshRow, resyncList } from "./list";
 import { address, here, type Place, placeOf, setHere } from "./place";
+import { startSplitter } from "./splitter";
 import { closeThread, initThread, loadThread, openId, refreshFirstSteps, refreshThread } from "./thread";
 import { countSoon, markView, refreshViews, setTitle, showUnread } from "./views";
 import { t } from "./words";
@@ -14,6 +15,7 @@ import { t } from "./words";
 export function startInbox(): void {
   const place = here();
   history.replaceState(null, "", address(place));
+  startSplitter();
   initList();
   initThread();
   showUnread();

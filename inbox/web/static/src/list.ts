@@ -312,7 +312,7 @@ const UNITS: [Intl.NumberFormatOptions["unit"] & string, number][] = [
 /** "3 min" becomes "4 min" while the page is open. */
 export function showTimes(): void {
   const language = document.documentElement.lang;
-  for (const time of all<HTMLTimeElement>(".row-time time")) {
+  for (const time of all<HTMLTimeElement>(".row-time")) {
     const age = (Date.now() - Date.parse(time.dateTime)) / 1000;
     const [unit, length] = UNITS.find(([, seconds]) => age >= seconds) ?? [];
     if (!unit || !length || age >= 7 * 86_400) continue;
@@ -322,3 +322,8 @@ export function showTimes(): void {
 }
 
 setInterval(showTimes, 60_000);
+
+on("pointerover", "time.row-time, time.clock", (time) => {
+  const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "full", timeStyle: "short" });
+  time.title = format.format(Date.parse((time as HTMLTimeElement).dateTime));
+});

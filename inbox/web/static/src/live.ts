@@ -55,6 +55,7 @@ export function startLive(): void {
   if (!agent) return;
   channel.addEventListener("message", (event) => hear(event.data as Told));
   addEventListener("online", reconnectNow);
+  addEventListener("offline", reconnectNow);
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden && Date.now() - lastHeard > SILENCE / 2) reconnectNow();
   });

@@ -63,7 +63,7 @@ function viewCommands(): Command[] {
 }
 
 function pageCommands(): Command[] {
-  return all<HTMLAnchorElement>(".rail a[aria-label], #me-menu a, .settings-menu a").map((link) => ({
+  return all<HTMLAnchorElement>(".rail > a[data-tip], #me-menu a, .settings-menu a").map((link) => ({
     id: link.href,
     label: (link.dataset["tip"] ?? link.textContent ?? "").trim(),
     icon: "arrow-right",

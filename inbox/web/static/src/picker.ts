@@ -1,5 +1,5 @@
 // A list to choose from with a filter above it: below a button (assign, label, snooze) or as the command palette.
-import { element, icon } from "./dom";
+import { byId, element, icon } from "./dom";
 import { place } from "./menu";
 import { t } from "./words";
 
@@ -45,7 +45,7 @@ export function pick(options: Picker): void {
   list.setAttribute("role", "listbox");
   list.setAttribute("aria-label", options.title);
   box.append(input, list);
-  document.body.append(box);
+  (byId("room") ?? document.body).append(box);
 
   let shown: Choice[] = [];
   let active = 0;

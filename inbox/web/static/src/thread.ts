@@ -11,6 +11,7 @@ let loading: AbortController | null = null;
 let tailing: Promise<void> | null = null;
 let again = false;
 let unseen = 0;
+let leftUnread = "";
 const asServed = new Map<string, string>();
 
 const scroller = () => byId("thread-scroll");
@@ -61,6 +62,7 @@ function skeleton(): DocumentFragment {
 export function initThread(): void {
   asServed.clear();
   unseen = 0;
+  leftUnread = "";
   if (!byId("thread")) return;
   for (const entry of all("#entries > li")) asServed.set(entry.id, entry.outerHTML);
   for (const whole of all(".whole[data-open]")) toggleWhole(whole, true);
@@ -83,10 +85,15 @@ function showNewest(): void {
 export function markRead(): void {
   const data = head()?.dataset;
   const id = openId();
-  if (!data || data["unread"] !== "yes" || document.hidden || id !== here().conversation) return;
+  if (!data || data["unread"] !== "yes" || document.hidden || !id || id === leftUnread) return;
   data["unread"] = "no";
   rowOf(id)?.classList.remove("is-unread");
   void call("POST", `/conversations/${id}/read`).catch(() => (data["unread"] = "yes"));
+}
+
+/** The person wants to come back to it: seeing it on does not make it read. */
+export function leaveUnread(id: string): void {
+  leftUnread = id;
 }
 
 document.addEventListener("visibilitychange", markRead);
@@ -151,6 +158,7 @@ async function merge(fresh: HTMLElement[]): Promise<void> {
       asServed.set(entry.id, entry.outerHTML);
       box.insertBefore(entry, next ?? null);
       if (entry.matches(".entry-in, .entry-note, .entry-out")) news += 1;
+      if (entry.matches(".entry-in")) leftUnread = "";
       if (entry.dataset["author"] === me()) own = true;
       for (const whole of all(".whole[data-open]", entry)) toggleWhole(whole, true);
     } else if (!before.matches(".day") && asServed.get(entry.id) !== entry.outerHTML) {
