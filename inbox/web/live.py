@@ -95,7 +95,10 @@ class LiveHub:
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         response = web.StreamResponse(headers=headers)
         with self._subscribe(actor(request)) as subscription:
-            await response.prepare(request)
+            try:
+                await response.prepare(request)
+            except ConnectionError:
+                return response  # gone before it began: nobody to tell, and no error of ours
             feed = asyncio.create_task(self._feed(request, response, subscription))
             ended = asyncio.create_task(subscription.ended.wait())
             try:
