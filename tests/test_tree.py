@@ -249,9 +249,14 @@ def test_no_file_names_a_registry() -> None:
     ] == []
 
 
-def test_every_dependency_has_its_reason() -> None:
-    reasons = (ROOT / "docs" / "DEPENDENCIES.md").read_text()
+def test_every_dependency_has_its_reason_and_every_reason_its_dependency() -> None:
+    reasons = re.findall(r"^\| `([^`]+)` \|", (ROOT / "docs" / "DEPENDENCIES.md").read_text(), re.MULTILINE)
     direct = re.findall(r'^  "([A-Za-z0-9_.-]+)[><=]', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     direct += re.findall(r'^    "([^"]+)": "\^', (ROOT / "package.json").read_text(), re.MULTILINE)
-    assert len(direct) > 40
-    assert [name for name in direct if f"`{name}`" not in reasons] == []
+    assert sorted(reasons) == sorted(direct)
+
+
+def test_every_dependency_is_locked() -> None:
+    direct = re.findall(r'^  "([A-Za-z0-9_.-]+)[><=]', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    locked = re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements-dev.lock").read_text(), re.MULTILINE)
+    assert {re.sub(r"[._]", "-", name.lower()) for name in direct} <= set(locked)

@@ -6,8 +6,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -97,6 +97,13 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def open_files(pid: int) -> Iterator[str]:
+    """What the file descriptors of a process stand for."""
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since we looked
+            yield os.readlink(path)
+
+
 async def test_a_fresh_folder_becomes_a_database_with_transactions_and_stop_leaves_no_process(tmp_path: Path) -> None:
     async with running(tmp_path / "data") as database:
         await write_letter(database.uri)
@@ -110,7 +117,7 @@ async def test_it_listens_on_a_private_socket_and_on_no_port(tmp_path: Path) -> 
         socket = Path(unquote(database.uri.removeprefix("mongodb://").partition("/?")[0]))
         assert socket.stat().st_mode & 0o777 == 0o600
         assert socket.parent.stat().st_mode & 0o777 == 0o700
-        inodes = {os.readlink(path) for path in Path(f"/proc/{database.pid}/fd").iterdir()}
+        inodes = set(open_files(database.pid))
         listening = {
             f"socket:[{fields[9]}]"
             for table in ("tcp", "tcp6")
