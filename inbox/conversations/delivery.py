@@ -46,7 +46,8 @@ LEASE_SECONDS = 30.0
 IN_FLIGHT = 200
 """Messages being sent at once by one process."""
 IN_FLIGHT_OF_ONE = 50
-"""And by one inbox: a provider that hangs must not take the places of all others."""
+"""And by one inbox: a provider that hangs must not take the places of all others. More is taken on once half has left:
+to take on one by one costs more than to send."""
 _LONGEST_WAIT = 0.5
 _CROWDED = timedelta(seconds=1)
 _LONGEST_REASON = 2000
@@ -102,12 +103,12 @@ class DeliveryService:
     async def deliver_due(self) -> int:
         """Claim what is due, as much as there is room for, and begin to send it.
 
-        Answers how many were begun; where there is no room, how many are being sent, once there is or soon after.
+        Answers how many were begun; where there was no room, how many held it, once there is some or soon after.
         """
         under_way = Counter(entry.inbox_id for entry in self._sending.values())
-        full = {inbox_id for inbox_id, count in under_way.items() if count >= IN_FLIGHT_OF_ONE}
+        full = {inbox_id for inbox_id, count in under_way.items() if count > IN_FLIGHT_OF_ONE // 2}
         room = IN_FLIGHT - len(self._tasks)
-        entries = await self._claim(room, full) if room > 0 else []
+        entries = await self._claim(room, under_way, full) if room > 0 else []
         messages = await self._conversations.messages([entry.id for entry in entries]) if entries else {}
         for entry in entries:
             self._sending[entry.id] = entry
@@ -115,8 +116,9 @@ class DeliveryService:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         if not entries and (full or room <= 0):
+            held = len(self._tasks)
             await asyncio.wait(self._tasks, timeout=_LONGEST_WAIT, return_when=asyncio.FIRST_COMPLETED)
-            return len(self._tasks)
+            return held
         return len(entries)
 
     async def renew(self) -> None:
@@ -145,17 +147,20 @@ class DeliveryService:
 
     # --- one message -------------------------------------------------------------------------------------------
 
-    async def _claim(self, room: int, full: Collection[str]) -> list[OutboxEntry]:
+    async def _claim(self, room: int, under_way: Mapping[str, int], full: Collection[str]) -> list[OutboxEntry]:
         """Lease what may leave now. What waits for its inbox stays where it is, so that it is in nobody's way."""
         now = self._clock()
         inboxes = {inbox.id: inbox for inbox in await self._inboxes.inboxes()}
         crowded = {inbox_id for inbox_id, until in self._crowded.items() if until > now}
         paused = {inbox.id for inbox in inboxes.values() if inbox.paused}
-        claimed = await self._outbox.claim(now, self.lease_seconds, room, crowded | paused | set(full))
+        held_back = crowded | paused | set(full)
+        places = {key: IN_FLIGHT_OF_ONE - under_way.get(key, 0) for key in inboxes.keys() - held_back}
+        most = min(room, sum(places.values()) or IN_FLIGHT_OF_ONE)  # an archived inbox is none of these
+        claimed = await self._outbox.claim(now, self.lease_seconds, most, held_back)
         allowed: list[OutboxEntry] = []
         for inbox_id in {entry.inbox_id for entry in claimed}:
             entries = [entry for entry in claimed if entry.inbox_id == inbox_id]
-            granted = min(len(entries), IN_FLIGHT_OF_ONE - self._under_way(inbox_id))
+            granted = min(len(entries), IN_FLIGHT_OF_ONE - under_way.get(inbox_id, 0))
             limit = inboxes[inbox_id].max_per_minute if inbox_id in inboxes else 0
             if limit:
                 granted = await self._buckets.take(f"inbox:{inbox_id}", granted, limit, now)
@@ -164,9 +169,6 @@ class DeliveryService:
             if entries[granted:]:
                 await self._outbox.release(entries[granted:])
         return allowed
-
-    def _under_way(self, inbox_id: str) -> int:
-        return sum(entry.inbox_id == inbox_id for entry in self._sending.values())
 
     def _is_mine(self, entry: OutboxEntry) -> bool:
         mine = self._sending.get(entry.id)
@@ -324,6 +326,8 @@ class DeliveryService:
         """A message that did not leave is work: its conversation shows so, and opens again."""
         failed = {State.FAILED, State.UNCONFIRMED}
         ids = {known[key]["conversation_id"] for key, fields in changes.items() if fields["state"] in failed}
+        if not ids:
+            return
         for conversation in (await self._conversations.get_many(ids, session)).values():
             status = conversation.status if conversation.status is Status.SPAM else Status.OPEN
             await self._conversations.change(session, conversation.id, {"failed": True, "status": status.value})
