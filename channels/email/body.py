@@ -146,7 +146,7 @@ class _Collector:
         if part.type not in ("text/plain", "text/html"):
             return place.root and part.main_type == "text" and not name and part.type != "text/calendar"
         # Some mailers name the very text; a second named one is a file.
-        return not name or (not disposition and not self.bodies)
+        return not name or not self.bodies
 
     def _text(self, part: Part, content: bytes) -> _Segment:
         charset = part.params.get("charset", "").partition(" ")[0]
@@ -196,9 +196,10 @@ class _Collector:
             return False
         if unpacked.text or unpacked.html:
             self.spare.append(_Segment(unpacked.text or None, unpacked.html or None))
-        for raw_name, data in unpacked.files:
-            name = clean_name(raw_name)
-            self.files.append(_File(name or default_name("", len(self.files) + 1), guess_type(name), data))
+        for inner in unpacked.files:
+            name = clean_name(inner.name)
+            name = name or default_name("", len(self.files) + 1)
+            self.files.append(_File(name, guess_type(name), inner.content, content_id=inner.content_id))
         return True
 
     def _invite(self, part: Part, content: bytes, disposition: str) -> None:

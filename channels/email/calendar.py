@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from typing import Any
 
 from icalendar import Calendar
 
 MAX_BYTES = 512_000
+MAX_LINES = 500
+
+_FOLD = re.compile(rb"\r?\n[ \t]")
+_NEEDED = re.compile(
+    rb"(?:(?:BEGIN|END):(?:VCALENDAR|VEVENT|VTODO)\s*$)|"
+    rb"(?:METHOD|SUMMARY|DTSTART|DTEND|LOCATION|ORGANIZER|ATTENDEE|DESCRIPTION|UID)[;:]",
+    re.IGNORECASE,
+)
+"""The rest is not shown to the library: a time zone that changes each second keeps it busy for ever."""
 
 _TITLES = {
     "REQUEST": "Invitation",
@@ -24,12 +34,18 @@ def summarise(data: bytes) -> str | None:
     if len(data) > MAX_BYTES:
         return None
     try:
-        calendar = Calendar.from_ical(data)
+        lines = [line for line in _FOLD.sub(b"", data).splitlines() if _NEEDED.match(line)]
+        calendar = Calendar.from_ical(b"\r\n".join(_shortened(lines)))
         method = str(calendar.get("METHOD", "")).upper()
         event = next(iter(calendar.walk("VEVENT") or calendar.walk("VTODO")), None)
         return None if event is None else "\n".join(_lines(event, method))
     except Exception:  # noqa: BLE001 - whatever the library raises on broken input, the file itself is still attached
         return None
+
+
+def _shortened(lines: list[bytes]) -> list[bytes]:
+    """As many lines as are read in reasonable time, the event closed where it is cut."""
+    return lines if len(lines) <= MAX_LINES else [*lines[:MAX_LINES], b"END:VEVENT", b"END:VCALENDAR"]
 
 
 def _lines(event: Any, method: str) -> list[str]:
@@ -63,11 +79,10 @@ def _person(value: Any) -> str:
 
 
 def _when(event: Any) -> str:
-    start = _moment(event, "DTSTART")
-    end = _moment(event, "DTEND")
+    start, end = _moment(event, "DTSTART"), _moment(event, "DTEND")
     if isinstance(start, datetime) and isinstance(end, datetime) and start.date() == end.date():
-        return f"{start:%Y-%m-%d %H:%M} - {end:%H:%M} {_zone(start)}".rstrip()
-    return " - ".join(_show(moment) for moment in (start, end) if moment)
+        return f"{start:%Y-%m-%d %H:%M} - {end:%H:%M} {_zone(event, start)}".rstrip()
+    return " - ".join(_show(event, moment) for moment in (start, end) if moment)
 
 
 def _moment(event: Any, name: str) -> date | None:
@@ -75,9 +90,13 @@ def _moment(event: Any, name: str) -> date | None:
     return value if isinstance(value, date) else None
 
 
-def _show(moment: date) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} {_zone(moment)}".rstrip() if isinstance(moment, datetime) else f"{moment:%Y-%m-%d}"
+def _show(event: Any, moment: date) -> str:
+    if isinstance(moment, datetime):
+        return f"{moment:%Y-%m-%d %H:%M} {_zone(event, moment)}".rstrip()
+    return f"{moment:%Y-%m-%d}"
 
 
-def _zone(moment: datetime) -> str:
-    return str(getattr(moment.tzinfo, "key", "") or moment.tzname() or "")
+def _zone(event: Any, moment: datetime) -> str:
+    """The zone's name; the sender's own word where it is none that is known."""
+    known = getattr(moment.tzinfo, "key", "") or moment.tzname()
+    return str(known or event["DTSTART"].params.get("TZID", ""))

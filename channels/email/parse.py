@@ -14,6 +14,7 @@ from channels.base import Address, DeliveryUpdate, InboundEvent, InboundMessage,
 from channels.email import automata, bounce, wording
 from channels.email.addresses import MAX_ADDRESSES, Mailbox, find_tokens, header_addresses, parse_addresses, strip_tag
 from channels.email.body import read_body
+from channels.email.folder_names import is_sent
 from channels.email.headers import Headers, message_id, message_ids, parse_date
 from channels.email.mime import Part, read
 
@@ -89,6 +90,7 @@ def _read(raw: Raw, inbox_id: str, own_addresses: Collection[str]) -> Mail:
     report = bounce.read_report(root, body.text, sender, null_sender=null_sender, expected=bool(bounce_token))
     automation = automata.recognise(headers, subject, null_sender=null_sender)
     reference = _message_id(headers, warnings)
+    from_self = bool(sender) and strip_tag(sender) in {address.lower() for address in own_addresses}
     message = InboundMessage(
         inbox_id=inbox_id,
         external_id=_external_id(root, reference),
@@ -109,7 +111,9 @@ def _read(raw: Raw, inbox_id: str, own_addresses: Collection[str]) -> Mail:
         html=body.html,
         attachments=body.attachments,
         auto_submitted=automation.automatic or report is not None,
-        from_self=bool(sender) and strip_tag(sender) in {address.lower() for address in own_addresses},
+        auto_reply=automation.reply,
+        from_self=from_self,
+        sent_by_us=from_self and _is_in_sent_folder(raw.url),
         warnings=tuple(sorted(warnings)),
     )
     kind: Kind = "message"
@@ -120,6 +124,11 @@ def _read(raw: Raw, inbox_id: str, own_addresses: Collection[str]) -> Mail:
     elif body.is_calendar:
         kind = "calendar"
     return Mail(message=message, kind=kind, report=report, bounce_token=bounce_token)
+
+
+def _is_in_sent_folder(place: str) -> bool:
+    scheme, _, path = place.partition(":")
+    return scheme == "imap" and is_sent(path.partition(";uidvalidity=")[0])
 
 
 def _state(recipient: bounce.Recipient) -> Literal["bounced", "failed", "complained", "delivered"]:

@@ -282,6 +282,29 @@ def test_a_calendar_file_without_a_method_is_only_a_file(built: Built) -> None:
     assert names(mail) == ["holidays.ics"]
 
 
+def test_an_endless_time_zone_is_not_worked_out(built: Built) -> None:
+    calendar = """BEGIN:VCALENDAR
+METHOD:REQUEST
+BEGIN:VTIMEZONE
+TZID:Nowhere
+BEGIN:STANDARD
+DTSTART:00010101T000000
+TZOFFSETFROM:+0100
+TZOFFSETTO:+0200
+RRULE:FREQ=SECONDLY
+END:STANDARD
+END:VTIMEZONE
+BEGIN:VEVENT
+SUMMARY:Long
+  winded
+DTSTART;TZID=Nowhere:20261124T090000
+END:VEVENT
+END:VCALENDAR
+"""
+    mail = built("From: a@x.example\nContent-Type: text/calendar; method=REQUEST", calendar)
+    assert mail["text"] == "Invitation: Long winded\nWhen: 2026-11-24 09:00 Nowhere"
+
+
 def test_a_broken_invitation_is_kept_with_a_warning(built: Built) -> None:
     mail = built("From: a@x.example\nContent-Type: text/calendar; method=REQUEST", "BEGIN:VCALENDAR\nnonsense")
     assert mail["kind"] == "calendar"
@@ -320,6 +343,9 @@ def tnef_object(level: int, name: int, kind: int, data: bytes) -> bytes:
     return struct.pack("<BHHI", level, name, kind, len(data)) + data + struct.pack("<H", sum(data) & 0xFFFF)
 
 
+EMBEDDED = bytes.fromhex("0703020000000000c000000000000046")
+
+
 def tnef(*objects: bytes) -> bytes:
     return struct.pack("<IH", 0x223E9F78, 1) + b"".join(objects)
 
@@ -354,11 +380,54 @@ def test_winmail_dat_is_unpacked(built: Built) -> None:
     ]
 
 
-def test_a_damaged_or_endless_winmail_dat_is_kept_as_it_is(built: Built) -> None:
-    for data in (b"nonsense", tnef(*[tnef_object(1, 0x8004, 1, b"")] * 5000)):
-        mail = built(*winmail(data))
-        assert names(mail) == ["winmail.dat"]
-        assert "The attachment winmail.dat could not be unpacked." in mail["warnings"]
+def mapi(*properties: tuple[int, int, bytes]) -> bytes:
+    """A property list of strings and binaries."""
+    packed = b"".join(
+        struct.pack("<HHII", kind, name, 1, len(value)) + value + b"\0" * (-len(value) % 4)
+        for kind, name, value in properties
+    )
+    return struct.pack("<I", len(properties)) + packed
+
+
+def test_winmail_dat_in_outlooks_later_manner_is_unpacked(built: Built) -> None:
+    html = '<p>Сайн уу</p><img src="cid:logo">'.encode("cp1251")
+    inner = tnef(
+        tnef_object(1, 0x9003, 6, mapi((0x1F, 0x1000, "Inner words\0".encode("utf-16-le")))),
+    )
+    data = tnef(
+        tnef_object(1, 0x9007, 6, struct.pack("<II", 1251, 0)),
+        tnef_object(1, 0x9003, 6, mapi((0x102, 0x1013, html))),
+        tnef_object(2, 0x9002, 6, b"\0" * 14),
+        tnef_object(2, 0x8010, 1, b"PLAN~1.PNG\0"),
+        tnef_object(2, 0x800F, 6, b"\x89PNG"),
+        tnef_object(2, 0x9005, 6, mapi((0x1F, 0x3707, "зураг.png\0".encode("utf-16-le")), (0x1E, 0x3712, b"logo\0"))),
+        tnef_object(2, 0x9002, 6, b"\0" * 14),
+        tnef_object(2, 0x9005, 6, mapi((0x1E, 0x3001, b"Forwarded\0"), (0x0D, 0x3701, EMBEDDED + inner))),
+    )
+    mail = built(*winmail(data))
+    assert mail["text"] == "Сайн уу"
+    assert [(each["name"], each["size"], each["inline"]) for each in mail["attachments"]] == [
+        ("зураг.png", 4, True),
+        ("Forwarded.txt", len("Inner words"), False),
+    ]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"nonsense",
+        tnef(*[tnef_object(1, 0x8004, 1, b"")] * 6000),
+        tnef(tnef_object(1, 0x9003, 6, b"\xff\xff\xff\xff")),
+        tnef(tnef_object(1, 0x9003, 6, b"\x01\0\0\0\x02\x10\0\0\xff\xff\xff\xff")),
+        tnef(tnef_object(1, 0x9003, 6, b"\x01\0\0\0\x77\x00\0\0")),
+        tnef(tnef_object(2, 0x9002, 6, b"")) + b"\x02\x0f\x80\0\0\xff\xff\xff\x7fx" * 2,
+    ],
+    ids=["no TNEF", "objects", "properties", "values", "type", "cut off"],
+)
+def test_a_damaged_or_endless_winmail_dat_is_kept_as_it_is(built: Built, data: bytes) -> None:
+    mail = built(*winmail(data))
+    assert names(mail) == ["winmail.dat"]
+    assert "The attachment winmail.dat could not be unpacked." in mail["warnings"]
 
 
 def test_parts_without_a_known_boundary_are_text(built: Built) -> None:
