@@ -89,8 +89,12 @@ class InboundMessage(msgspec.Struct, frozen=True, kw_only=True):
     language: str = ""
     auto_submitted: bool = False
     """Written by a machine: never answered automatically (RFC 3834)."""
+    auto_reply: bool = False
+    """It answers one of ours by itself (out of office and the like)."""
     from_self: bool = False
-    """A copy of what this inbox sent itself (seen in a Sent folder or by Bcc)."""
+    """Its sender is this inbox's own address; anybody can write that there."""
+    sent_by_us: bool = False
+    """It was found where only this inbox's own programs put what they have sent (a Sent folder)."""
     warnings: tuple[str, ...] = ()
 
 

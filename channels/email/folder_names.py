@@ -1,4 +1,4 @@
-"""Modified UTF-7, in which IMAP writes folder names outside ASCII (RFC 3501 section 5.1.3)."""
+"""Names of IMAP folders: modified UTF-7 (RFC 3501 section 5.1.3), and which of them hold what was sent."""
 
 from __future__ import annotations
 
@@ -8,6 +8,20 @@ import re
 
 _PLAIN = re.compile(r"[\x20-\x25\x27-\x7e]+|&|[^\x20-\x7e]+")
 _SHIFTED = re.compile(r"&([^-]*)-")
+_PATH = re.compile(r"[/.\\]")
+_SENT = frozenset(
+    {
+        *("sent", "sent items", "sent mail", "sent messages", "anfonwyd", "eitemau a anfonwyd"),
+        *("gesendet", "gesendete elemente", "gesendete objekte", "gesendete nachrichten"),
+        *("envoyés", "messages envoyés", "éléments envoyés", "enviados", "elementos enviados", "mensajes enviados"),
+        *("itens enviados", "inviati", "inviata", "posta inviata", "elementi inviati", "verzonden", "verzonden items"),
+        *("skickat", "skickade objekt", "sendt", "sendte elementer", "sendt post", "lähetetyt"),
+        *("wysłane", "elementy wysłane", "odeslaná pošta", "odeslané"),
+        *("отправленные", "отправлено", "надіслані", "отправленные элементы", "илгээсэн", "илгээсэн зүйлс"),
+        *("gönderilmiş öğeler", "gönderilenler", "göndərilmiş", "göndərilənlər", "yuborilgan", "yuborilganlar"),
+        *("已发送", "已发送邮件", "寄件備份", "送信済み", "送信済みアイテム", "보낸 편지함", "보낸메일함"),
+    }
+)
 
 
 def encode(name: str) -> str:
@@ -18,6 +32,11 @@ def encode(name: str) -> str:
 def decode(name: str) -> str:
     """A server's folder name as a person reads it; what is not valid is left as it is."""
     return _SHIFTED.sub(_decode_run, name)
+
+
+def is_sent(name: str) -> bool:
+    """Whether a folder holds what was sent, by its name as mail programs and providers give it."""
+    return _PATH.split(name)[-1].strip().casefold() in _SENT
 
 
 def _encode_run(run: str) -> str:

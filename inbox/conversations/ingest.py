@@ -9,19 +9,19 @@ from datetime import timedelta
 import msgspec
 import structlog
 
-from channels.base import Adapter, Attachment, InboundEvent, InboundMessage, Raw
+from channels.base import Adapter, InboundEvent, InboundMessage, Raw
 from inbox.accounts.model import Actor, Permission
 from inbox.conversations.ingest_group import ACTOR, Group
 from inbox.conversations.ingest_lookup import Arrival, Stores
 from inbox.conversations.model import DeadLetter, FileRef
 from inbox.conversations.paging import decode_cursor
-from inbox.conversations.store_raw import RawStore, raw_id
+from inbox.conversations.store_raw import RawStore, raw_id, storable_raw
 from inbox.core.batch import Batcher
 from inbox.core.clock import Clock, utcnow
 from inbox.core.errors import NotFound, Unavailable
 from inbox.core.events import Event, EventType
 from inbox.core.files import Files
-from inbox.core.mongo import DriverError, Duplicate, Mongo, Session, is_transient
+from inbox.core.mongo import DriverError, Duplicate, Mongo, Session, is_transient, storable
 from inbox.inboxes.service import InboxService
 
 log = structlog.get_logger()
@@ -57,6 +57,7 @@ class IngestService:
     async def ingest(self, inbox_id: str, raw: Raw) -> None:
         """Take in one source. What cannot be taken in becomes a dead letter; raises `Unavailable` only where nothing
         could be kept, so that the sender must try again."""
+        raw = storable_raw(raw)
         source = _Source(raw_id(inbox_id, raw), inbox_id, raw)
         await self._keeping.submit(source)
         await self._taking.submit(source)
@@ -66,11 +67,22 @@ class IngestService:
         await asyncio.gather(*(self.ingest(inbox_id, raw) for raw in raws))
 
     async def sweep(self) -> int:
-        """Take in what was kept but not taken in by a process that died. Answers how many."""
-        keys = await self._raws.waiting(self._clock() - _WAITING_AFTER)
-        for key in keys:
-            await self._again(key)
-        return len(keys)
+        """Take in what was kept but not taken in by a process that died. Answers how many.
+
+        An inbox whose mail has to wait (its secrets do not open) keeps none of the others waiting.
+        """
+        before, waits, taken = self._clock() - _WAITING_AFTER, set[str](), 0
+        while sources := await self._raws.waiting(before, waits):
+            for key, inbox_id in sources:
+                if inbox_id in waits:
+                    continue
+                try:
+                    await self._again(key)
+                    taken += 1
+                except Unavailable as error:
+                    log.warning("mail has to wait", inbox_id=inbox_id, error=str(error))
+                    waits.add(inbox_id)
+        return taken
 
     async def known_places(self, inbox_id: str, places: Sequence[str]) -> set[str]:
         """Those of the places (`Raw.url`) of an inbox that something was stored from."""
@@ -123,53 +135,70 @@ class IngestService:
         try:
             await self._raws.keep([(item.key, item.inbox_id, item.raw) for item in sources], self._clock())
         except DriverError as error:
-            raise Unavailable("The message could not be stored. It will be tried again.") from error
+            raise _not_now() from error
         return [None] * len(sources)
 
     async def _take(self, sources: Sequence[_Source]) -> list[BaseException | None]:
         """One group: parse each, commit all together, and where that fails each by itself."""
         arrivals: dict[str, list[Arrival]] = {}
+        waits: dict[str, BaseException | None] = {}
+        """By source: why it could not be taken in now; None for what became a dead letter."""
         for source in sources:
-            if source.key in arrivals:
+            if source.key in arrivals or source.key in waits:
                 continue
             try:
                 arrivals[source.key] = await self._parse(source)
-            except DriverError as error:
-                raise Unavailable("The message could not be stored. It will be tried again.") from error
             except Exception as error:  # noqa: BLE001 # whatever a parser does must not stop the mails behind it
-                await self._bury(source, error)
-        together = [arrival for group in arrivals.values() for arrival in group]
+                waits[source.key] = await self._set_aside(source, error, wait=isinstance(error, DriverError))
         try:
-            await self._commit(together, list(arrivals))
+            await self._commit([arrival for group in arrivals.values() for arrival in group], list(arrivals))
         except Exception as error:
             if _must_wait(error):
-                raise Unavailable("The message could not be stored. It will be tried again.") from error
+                raise _not_now() from error
             log.warning("group failed, taking each by itself", size=len(arrivals), error=type(error).__name__)
             for source in sources:
                 if source.key in arrivals:
-                    await self._take_alone(source, arrivals.pop(source.key))
-        return [None] * len(sources)
+                    waits[source.key] = await self._take_alone(source, arrivals.pop(source.key))
+        return [waits.get(source.key) for source in sources]
 
-    async def _take_alone(self, source: _Source, arrivals: list[Arrival]) -> None:
+    async def _take_alone(self, source: _Source, arrivals: list[Arrival]) -> BaseException | None:
         try:
             await self._commit(arrivals, [source.key])
-        except Exception as error:
-            if _must_wait(error):
-                raise Unavailable("The message could not be stored. It will be tried again.") from error
-            await self._bury(source, error)
+        except Exception as error:  # noqa: BLE001 # what cannot be written must not stop the mails behind it
+            return await self._set_aside(source, error)
+        return None
+
+    async def _set_aside(self, source: _Source, error: Exception, *, wait: bool = False) -> BaseException | None:
+        """A dead letter, unless nothing is wrong with the mail: then the sender has to come again."""
+        try:
+            if not wait and not _must_wait(error):
+                await self._bury(source, error)
+                return None
+        except DriverError as failure:
+            error = failure
+        refused = _not_now()
+        refused.__cause__ = error
+        return refused
 
     async def _parse(self, source: _Source) -> list[Arrival]:
         inbox = await self._inboxes.get(source.inbox_id)
         adapter = await self._inboxes.adapter(source.inbox_id)
-        events = await _receive(adapter, source.raw)
         arrivals = [
-            Arrival(inbox=inbox, capabilities=adapter.capabilities, raw_id=source.key, event=event) for event in events
+            Arrival(inbox=inbox, capabilities=adapter.capabilities, raw_id=source.key, event=event)
+            for event in await _receive(adapter, source.raw)
+            if not await self._is_loop_test(event)
         ]
-        with_files = [item for item in arrivals if _attachments(item.event)]
-        if with_files:
-            known = await self._raws.receipts([item.receipt_id for item in with_files])
-            arrivals = [item if item.receipt_id in known else await self._with_files(item) for item in arrivals]
-        return [item for item in arrivals if not await self._is_loop_test(item.event)]
+        if not any(item.message and item.message.attachments for item in arrivals):
+            return arrivals
+        known = await self._raws.receipts({key for item in arrivals for key in item.receipt_ids})
+        first: dict[str, Arrival] = {}  # updates that share a notice share its entry in the thread, and its files
+        for item in arrivals:
+            if item.message is not None and item.message.external_id not in first:
+                is_new = known.keys().isdisjoint(item.receipt_ids)
+                first[item.message.external_id] = await self._with_files(item) if is_new else item
+        return [
+            _like(first[item.message.external_id], item, item.message) if item.message else item for item in arrivals
+        ]
 
     async def _is_loop_test(self, event: InboundEvent) -> bool:
         """Whether it is the mail an inbox sends itself to prove its settings: noted there, and no conversation."""
@@ -180,7 +209,7 @@ class IngestService:
     async def _with_files(self, arrival: Arrival) -> Arrival:
         """Attachments are stored before the transaction; should it fail, the sweep removes them."""
         files = []
-        for item in _attachments(arrival.event):
+        for item in arrival.message.attachments if arrival.message else ():
             stored = await self._files.put(
                 item.content or b"", name=item.name, media_type=item.media_type, owner=arrival.message_id
             )
@@ -189,7 +218,7 @@ class IngestService:
                     id=stored.id,
                     name=item.name,
                     media_type=item.media_type,
-                    size=item.size,
+                    size=stored.size,
                     content_id=item.content_id,
                     inline=item.inline,
                 )
@@ -213,10 +242,13 @@ class IngestService:
                 continue  # another process took in the same, or made the same customer: look again
             break
         for inbox_id in {item.inbox.id for item in arrivals}:
-            await self._inboxes.saw_in(inbox_id, self._clock())
+            try:
+                await self._inboxes.saw_in(inbox_id, self._clock())
+            except DriverError as error:  # the mail is in; when one came last is told with the next
+                log.warning("cannot write the health of an inbox", inbox_id=inbox_id, error=str(error))
 
     async def _bury(self, source: _Source, error: Exception) -> None:
-        words = f"{type(error).__name__}: {error}"[:500]
+        words = storable(f"{type(error).__name__}: {error}")[:500]
         log.error("cannot take in a message", raw_id=source.key, inbox_id=source.inbox_id, error=type(error).__name__)
         letter = DeadLetter(
             id=source.key, inbox_id=source.inbox_id, at=self._clock(), error=words, size=len(source.raw.body)
@@ -226,10 +258,7 @@ class IngestService:
             await self._raws.bury(session, letter)
             await self._stores.events.append(session, [self._dead_letter_event(ACTOR, source.inbox_id, "added")])
 
-        try:
-            await self._mongo.transaction(work)
-        except DriverError as failure:
-            raise Unavailable("The message could not be stored. It will be tried again.") from failure
+        await self._mongo.transaction(work)
 
     async def _again(self, key: str) -> bool:
         loaded = await self._raws.load(key)
@@ -260,9 +289,16 @@ async def _receive(adapter: Adapter, raw: Raw) -> list[InboundEvent]:
     return adapter.receive(raw)
 
 
-def _attachments(event: InboundEvent) -> tuple[Attachment, ...]:
-    message = event if isinstance(event, InboundMessage) else event.notice
-    return message.attachments if message is not None else ()
+def _like(first: Arrival, item: Arrival, message: InboundMessage) -> Arrival:
+    """`item` with the entry and the files of `first`, without the content that is stored now."""
+    files = tuple(msgspec.structs.replace(file, content=None) for file in message.attachments)
+    message = msgspec.structs.replace(message, attachments=files)
+    event = message if isinstance(item.event, InboundMessage) else msgspec.structs.replace(item.event, notice=message)
+    return msgspec.structs.replace(item, message_id=first.message_id, files=first.files, event=event)
+
+
+def _not_now() -> Unavailable:
+    return Unavailable("The message could not be stored. It will be tried again.")
 
 
 def _must_wait(error: Exception) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,15 @@ import msgspec
 
 from channels.base import Address, DeliveryUpdate, InboundMessage
 from inbox.conversations import outgoing as out
-from inbox.conversations.ingest_lookup import Arrival, Known, Stores, customer_address, names, sent_elsewhere
+from inbox.conversations.ingest_lookup import (
+    Arrival,
+    Known,
+    Stores,
+    auto_reply_to,
+    customer_address,
+    names,
+    sent_elsewhere,
+)
 from inbox.conversations.model import Conversation, Delivery, Message, MessageKind, Ref, State, Status, may_follow
 from inbox.conversations.store import ref_id
 from inbox.conversations.store_outbox import OutboxEntry
@@ -48,6 +56,8 @@ class Group:
         self._new_refs: list[Ref] = []
         self._outbox: list[OutboxEntry] = []
         self._receipts: dict[str, dict[str, Any]] = {}
+        self._earlier: Mapping[str, Mapping[str, Any]] = {}
+        """Receipts of what was taken in before."""
         self._events: list[Event] = []
         self._deliveries: dict[str, dict[str, Any]] = {}
         self._bounced: dict[str, str] = {}
@@ -56,8 +66,9 @@ class Group:
 
     async def take(self, arrivals: Sequence[Arrival]) -> None:
         """Take in what has no receipt yet, and note every raw source as done."""
-        known = await self._stores.raws.receipts([item.receipt_id for item in arrivals], self._session)
-        fresh = [item for item in arrivals if item.receipt_id not in known]
+        wanted = {key for item in arrivals for key in item.receipt_ids}
+        self._earlier = await self._stores.raws.receipts(wanted, self._session)
+        fresh = [item for item in arrivals if item.receipt_id not in self._earlier]
         if fresh:
             await self._known.load(fresh)
             for item in fresh:
@@ -88,7 +99,7 @@ class Group:
 
     def _join(self, item: Arrival, message: InboundMessage) -> Join:
         inbox_id = item.inbox.id
-        customer_id = self._known.people.known(customer_address(item.inbox, message).key)
+        customer_id = self._known.customer_id(item, message)
         by_token = self._known.conversations.get(self._known.reply_target(message))
         refs = {name: ref for name in names(message) if (ref := self._known.refs.get(ref_id(inbox_id, name)))}
         latest = self._known.latest.get((inbox_id, customer_id or ""), "")
@@ -120,9 +131,9 @@ class Group:
         conversation = join.conversation or self._new_conversation(item, message, customer_id, name)
         entry = self._entry(item, message, conversation.id, join.reason)
         own = sent_elsewhere(item.inbox, message)
-        automatic = message.auto_submitted or own
+        automatic = message.auto_reply or own
         status = conversation.status if is_new else status_after(conversation, automatic=automatic)
-        stays_read = own or (message.auto_submitted and not is_new and status is Status.RESOLVED)
+        stays_read = own or (automatic and not is_new and status is Status.RESOLVED)
         self._update(
             conversation,
             updated_at=at,
@@ -136,7 +147,7 @@ class Group:
         self._known.latest[item.inbox.id, conversation.customer_id] = conversation.id
         self._add(entry)
         self._tell(EventType.MESSAGE_RECEIVED, conversation, entry.id, {"joined_by": join.reason})
-        if is_new and not automatic:
+        if is_new:
             self._auto_reply(item, message, conversation, entry)
         return conversation.id
 
@@ -170,6 +181,8 @@ class Group:
         warnings = message.warnings
         if len(message.text) > LONGEST_TEXT or html != message.html:
             warnings = (*warnings, "The message is too long to be shown whole; its original has all of it.")
+        if message.from_self and not own:
+            warnings = (*warnings, "It names our own address as its sender. It was not sent from here.")
         return Message(
             id=item.message_id,
             conversation_id=conversation_id,
@@ -198,9 +211,12 @@ class Group:
 
     def _auto_reply(self, item: Arrival, message: InboundMessage, conversation: Conversation, entry: Message) -> None:
         """Answer the first message of a conversation, but no address more often than `AUTO_REPLY_EVERY` (RFC 3834)."""
-        inbox, guard = item.inbox, f"{item.inbox.id} {message.sender.key}"
+        inbox, to = item.inbox, auto_reply_to(item.inbox, message)
+        if to is None:
+            return
+        guard = f"{inbox.id} {to.key}"
         last = self._known.auto_replied.get(guard)
-        if not inbox.auto_reply or (last is not None and self._now - last < AUTO_REPLY_EVERY):
+        if last is not None and self._now - last < AUTO_REPLY_EVERY:
             return
         self._known.auto_replied[guard] = self._now
         self._answered.add(guard)
@@ -210,7 +226,7 @@ class Group:
             inbox=inbox,
             author_id="system:auto_reply",
             sender=Address(kind=item.capabilities.address_kind, value=inbox.address, name=inbox.name),
-            to=(message.reply_to or (message.sender,))[:1],
+            to=(to,),
             subject=_answer_subject(message.subject),
             text=inbox.auto_reply,
             html="",
@@ -232,27 +248,38 @@ class Group:
         message_id, document = target
         conversation = self._known.conversations[document["conversation_id"]]
         new = _STATES.get(update.state)
-        current = State(document["delivery"]["state"])
-        if new is not None and may_follow(current, new) and (update.permanent or new is not State.BOUNCED):
+        if new is not None and self._moves(item, update, target, new):
             fields = {"state": new.value, "at": update.at or self._now, "reason": update.reason, "code": update.code}
             self._deliveries[message_id] = fields
             document["delivery"] = document["delivery"] | fields
-            failed = new in (State.BOUNCED, State.FAILED)
-            if failed:
+            if new in (State.BOUNCED, State.FAILED):
                 conversation = self._reopen(conversation)
-                if update.recipient:
-                    self._bounced[f"{item.capabilities.address_kind}:{update.recipient}"] = update.reason or update.code
             self._tell(EventType.MESSAGE_STATE, conversation, message_id, {"state": new.value})
-        if update.state in ("complained", "unsubscribed") and update.recipient:
-            self._opted_out.add(f"{item.capabilities.address_kind}:{update.recipient}")
+        recipient = f"{item.capabilities.address_kind}:{update.recipient}"
+        if any(recipient == f"{to['kind']}:{to['value']}" for name in ("to", "cc", "bcc") for to in document[name]):
+            if update.state == "bounced" and update.permanent:
+                self._bounced[recipient] = update.reason or update.code
+            elif update.state in ("complained", "unsubscribed"):
+                self._opted_out.add(recipient)
         if notice is not None:
             self._take_notice(item, notice, conversation)
         return conversation.id
 
+    def _moves(self, item: Arrival, update: DeliveryUpdate, target: tuple[str, Mapping[str, Any]], new: State) -> bool:
+        """Whether an update changes the state: not while the message waits to be sent (again), and not where it is
+        about an attempt that another has followed (`ReplyService.resend` gives them references of their own)."""
+        message_id, document = target
+        current = State(document["delivery"]["state"])
+        if current is State.QUEUED or not may_follow(current, new) or (new is State.BOUNCED and not update.permanent):
+            return False
+        ref = self._known.refs.get(ref_id(item.inbox.id, update.message_ref))
+        return ref is None or ref.message_id != message_id or update.message_ref == document["message_ref"]
+
     def _take_notice(self, item: Arrival, notice: InboundMessage, conversation: Conversation | None) -> str:
         receipt_id = digest(item.inbox.id, notice.external_id)
-        if receipt_id in self._receipts:
-            return str(self._receipts[receipt_id]["conversation_id"])
+        taken = self._receipts.get(receipt_id) or self._earlier.get(receipt_id)
+        if taken is not None:
+            return str(taken["conversation_id"])
         if conversation is None:
             conversation_id = self._take_message(item, notice, self._join(item, notice))
         else:

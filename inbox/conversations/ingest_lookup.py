@@ -37,6 +37,16 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
         """The `_id` under which this event is taken in at most once."""
         return digest(self.inbox.id, self.event.external_id)
 
+    @property
+    def message(self) -> InboundMessage | None:
+        """The message to be shown: the event itself, or the notice that told of it."""
+        return self.event if isinstance(self.event, InboundMessage) else self.event.notice
+
+    @property
+    def receipt_ids(self) -> set[str]:
+        """The event's receipt and that of the message to be shown."""
+        return {self.receipt_id} | ({digest(self.inbox.id, self.message.external_id)} if self.message else set())
+
 
 class Stores(msgspec.Struct, frozen=True, kw_only=True):
     """What a group reads and writes."""
@@ -71,7 +81,7 @@ class Known:
     async def load(self, arrivals: Sequence[Arrival]) -> None:
         """Read all that the arrivals refer to."""
         store, session = self._stores.conversations, self._session
-        messages = [(item, message) for item in arrivals for message in _messages_of(item.event)]
+        messages = [(item, item.message) for item in arrivals if item.message is not None]
         updates = [(item, item.event) for item in arrivals if isinstance(item.event, DeliveryUpdate)]
         wanted = {ref_id(item.inbox.id, ref) for item, message in messages for ref in names(message)}
         wanted |= {ref_id(item.inbox.id, update.message_ref) for item, update in updates if update.message_ref}
@@ -96,13 +106,18 @@ class Known:
                 for chat_id, conversation in found.items():
                     self.conversations.setdefault(conversation.id, conversation)
                     self.chats[item.inbox.id, chat_id] = conversation.id
-        keys = [f"{item.inbox.id} {message.sender.key}" for item, message in messages if item.inbox.auto_reply]
+        keys = [f"{item.inbox.id} {to.key}" for item, message in messages if (to := auto_reply_to(item.inbox, message))]
         self.auto_replied = await self._stores.auto_replies.last(session, keys) if keys else {}
+
+    def customer_id(self, item: Arrival, message: InboundMessage) -> str | None:
+        """Whose conversation it is, None for somebody never seen, and where nobody is named."""
+        address = customer_address(item.inbox, message)
+        return self.people.known(address.key) if address.value else None
 
     def _customers_by_inbox(self, messages: Sequence[tuple[Arrival, InboundMessage]]) -> dict[str, set[str]]:
         grouped: dict[str, set[str]] = {}
         for item, message in messages:
-            customer_id = self.people.known(customer_address(item.inbox, message).key)
+            customer_id = self.customer_id(item, message)
             if customer_id is not None:
                 grouped.setdefault(item.inbox.id, set()).add(customer_id)
         return grouped
@@ -118,12 +133,6 @@ class Known:
         return (self._stores.keyring.unsign(BOUNCE_TOKEN, token) or "") if token else ""
 
 
-def _messages_of(event: InboundEvent) -> list[InboundMessage]:
-    if isinstance(event, InboundMessage):
-        return [event]
-    return [event.notice] if event.notice is not None else []
-
-
 def names(message: InboundMessage) -> list[str]:
     """The references a message gives, its own first where it may be a copy of ours."""
     own = [message.message_ref] if message.from_self and message.message_ref else []
@@ -136,8 +145,16 @@ def customer_address(inbox: Inbox, message: InboundMessage) -> Address:
 
 
 def sent_elsewhere(inbox: Inbox, message: InboundMessage) -> bool:
-    """Whether it is our own mail to somebody, written in another program and found in a Sent folder or by a copy."""
-    return message.from_self and bool(_others(inbox, message))
+    """Whether it is our own mail to somebody, written in another program and found in a Sent folder."""
+    return message.sent_by_us and bool(_others(inbox, message))
+
+
+def auto_reply_to(inbox: Inbox, message: InboundMessage) -> Address | None:
+    """Whom an automatic answer goes to; None where there is none to give: to a machine, to nobody, to ourselves."""
+    to = (message.reply_to or (message.sender,))[0]
+    if not inbox.auto_reply or message.auto_submitted or message.from_self or to.value in ("", inbox.address):
+        return None
+    return to
 
 
 def _others(inbox: Inbox, message: InboundMessage) -> list[Address]:

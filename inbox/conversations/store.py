@@ -223,8 +223,9 @@ class ConversationStore:
         await self._messages.update_one({"_id": message_id}, {"$set": dict(changes)}, session=session)
 
     async def states(self, session: Session, message_ids: Collection[str]) -> dict[str, Document]:
-        """Of outbound messages: conversation, inbox, recipients and delivery."""
-        fields = {"conversation_id": 1, "inbox_id": 1, "delivery": 1, "to": 1, "attempts": 1}
+        """Of outbound messages: conversation, inbox, reference, recipients and delivery."""
+        names = ("conversation_id", "inbox_id", "message_ref", "delivery", "to", "cc", "bcc")
+        fields = dict.fromkeys(names, 1)
         cursor = self._messages.find({"_id": {"$in": list(message_ids)}}, fields, session=session)
         return {document["_id"]: document async for document in cursor}
 

@@ -13,7 +13,7 @@ from channels.base import Raw
 from inbox.conversations.model import DeadLetter
 from inbox.core.files import Files
 from inbox.core.ids import digest
-from inbox.core.mongo import Document, Mongo, Session, from_document, to_document
+from inbox.core.mongo import Document, Mongo, Session, from_document, storable, to_document
 
 INLINE_BYTES = 1024 * 1024
 """Larger raw sources go to GridFS."""
@@ -23,6 +23,12 @@ def raw_id(inbox_id: str, raw: Raw) -> str:
     """The same source taken twice in the same way has the same id."""
     envelope = (raw.headers.get("mail-from", ""), raw.headers.get("rcpt-to", ""))
     return digest(inbox_id, hashlib.sha256(raw.body).hexdigest(), *envelope)
+
+
+def storable_raw(raw: Raw) -> Raw:
+    """The source with an envelope that can be kept: clients put bytes of any charset there."""
+    headers = {storable(name): storable(value) for name, value in raw.headers.items()}
+    return Raw(body=raw.body, url=storable(raw.url), headers=headers)
 
 
 class RawStore:
@@ -101,10 +107,12 @@ class RawStore:
         """Note that sources were taken in."""
         await self._raws.update_many({"_id": {"$in": list(keys)}}, {"$unset": {"waiting": ""}}, session=session)
 
-    async def waiting(self, before: datetime, limit: int = 100) -> list[str]:
-        """Sources stored before a moment and not yet taken in (a server died in between), oldest first."""
-        cursor = self._raws.find({"waiting": True, "at": {"$lt": before}}, {"_id": 1}).sort("at", ASCENDING)
-        return [document["_id"] async for document in cursor.limit(limit)]
+    async def waiting(self, before: datetime, but: Collection[str] = (), limit: int = 100) -> list[tuple[str, str]]:
+        """(id, inbox_id) of sources stored before a moment and not yet taken in (a server died in between), oldest
+        first, but for some inboxes."""
+        query = {"waiting": True, "at": {"$lt": before}, "inbox_id": {"$nin": list(but)}}
+        cursor = self._raws.find(query, {"inbox_id": 1}).sort("at", ASCENDING)
+        return [(document["_id"], document["inbox_id"]) async for document in cursor.limit(limit)]
 
     async def refers_to_file(self, key: str, file_id: str) -> bool:
         """Whether a stored source has its content in this file."""

@@ -55,7 +55,7 @@ def decide(
     for wanted in (*message.thread.in_reply_to, *reversed(message.thread.references)):
         ref = candidates.refs.get(wanted)
         conversation = candidates.by_id.get(ref.conversation_id) if ref else None
-        if ref and conversation and _takes_part(message.sender.key, customer_id, ref, conversation):
+        if ref and conversation and _takes_part(message, customer_id, ref, conversation):
             return Join(conversation, "reply")
     if candidates.by_chat is not None:
         return Join(candidates.by_chat, "chat")
@@ -90,8 +90,11 @@ def participants(*groups: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(key for group in groups for key in group))[:MOST_PARTICIPANTS]
 
 
-def _takes_part(sender: str, customer_id: str | None, ref: Ref, conversation: Conversation) -> bool:
-    return sender in ref.participants or (customer_id is not None and customer_id == conversation.customer_id)
+def _takes_part(message: InboundMessage, customer_id: str | None, ref: Ref, conversation: Conversation) -> bool:
+    if not message.sender.value or message.from_self:
+        return False  # our own address takes part in everything, and anybody can write it there
+    known = customer_id is not None and customer_id == conversation.customer_id
+    return known or message.sender.key in ref.participants
 
 
 def _still_open(conversation: Conversation, now: datetime, reopen_days: int, *, threads_by_headers: bool) -> bool:

@@ -130,16 +130,17 @@ class People:
         return identity.customer_id if identity else None
 
     def customer_of(self, address: Address, at: datetime) -> tuple[str, str]:
-        """(customer id, name) of an address; a new customer where it was never seen."""
-        customer_id = self.known(address.key)
+        """(customer id, name) of an address; a new customer where it was never seen, or where it names nobody."""
+        customer_id = self.known(address.key) if address.value else None
         if customer_id is None:
             customer_id = new_id()
             name = display_name(address.name, address.value)
-            identity = Identity(id=address.key, customer_id=customer_id, name=address.name, first_seen=at)
-            self._known[address.key] = identity
             self._names[customer_id] = name
             self._customers.append(Customer(id=customer_id, name=name, created_at=at, last_contact_at=at))
-            self._identities.append(identity)
+            if address.value:
+                identity = Identity(id=address.key, customer_id=customer_id, name=address.name, first_seen=at)
+                self._known[address.key] = identity
+                self._identities.append(identity)
         else:
             self._contacts[customer_id] = max(at, self._contacts.get(customer_id, at))
         return customer_id, self._names.get(customer_id, address.value)

@@ -62,7 +62,11 @@ class CustomerStore:
         """Note the last contact by customer id. Two writers on one customer conflict here, so that neither opens a
         conversation the other does not see."""
         if contacts:
-            updates = [UpdateOne({"_id": key}, {"$max": {"last_contact_at": at}}) for key, at in contacts.items()]
+            # Counted as well: where another machine's clock is ahead, `$max` alone writes nothing and meets nobody.
+            updates = [
+                UpdateOne({"_id": key}, {"$max": {"last_contact_at": at}, "$inc": {"contacts": 1}})
+                for key, at in contacts.items()
+            ]
             await self._customers.bulk_write(updates, ordered=False, session=session)
 
     async def edit(self, session: Session, customer_id: str, changes: Mapping[str, Any]) -> Customer | None:
