@@ -142,7 +142,7 @@ class Group:
             excerpt=out.excerpt(entry.text or message.subject),
             unread=conversation.unread if stays_read else True,
             last_kind=entry.kind,
-            has_attachments=conversation.has_attachments or any(not file.inline for file in entry.attachments),
+            has_attachments=conversation.has_attachments or any(map(_is_a_file, entry.attachments)),
         )
         self._known.latest[item.inbox.id, conversation.customer_id] = conversation.id
         self._add(entry)
@@ -381,3 +381,8 @@ class Group:
 
 def _answer_subject(subject: str) -> str:
     return subject if subject.lower().startswith("re:") else f"Re: {subject}"
+
+
+def _is_a_file(file: FileRef) -> bool:
+    """Whether it is more than a picture within the text; Apple Mail calls a PDF inline that no text refers to."""
+    return not file.inline or not file.content_id
