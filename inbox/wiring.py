@@ -90,7 +90,8 @@ async def open_house(
             database = await embedded.start(settings.data, cache_gb=settings.mongodb_cache_gb)
             stack.push_async_callback(database.stop)
             uri, ended = database.uri, database.wait
-        mongo = await Mongo.connect(uri, settings.database)
+        # One of our own is there or has ended; another's may be electing a new primary.
+        mongo = await Mongo.connect(uri, settings.database, timeout=20 if ended is None else 5)
         stack.callback(mongo.close)
         yield await _furnish(settings, mongo, stack, ended, clock, channels)
 
