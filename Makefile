@@ -35,7 +35,7 @@ test: $(VENV)/.dev-installed $(READY) mongod-libraries test-servers ## all tests
 lint: $(VENV)/.dev-installed $(NPM_DONE) ## style, types and the arrows between packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy config channels inbox workers tests $(wildcard bench/*.py)
+	$(BIN)/mypy config channels inbox workers tests bench
 	$(BIN)/lint-imports
 	npm run --silent types
 
