@@ -43,19 +43,21 @@ export async function setStatus(id: string, status: Status, until?: Date): Promi
   const leaves = row && here().status !== status;
   if (leaves) removeRow(id, true);
   showStatus(id, status);
-  const body = { status, until: until?.toISOString() ?? null };
-  const well = await carryOut(id, "status", body);
-  if (!well) {
-    if (leaves) restoreRow(row);
-    showStatus(id, before);
-    return;
-  }
-  const back = before === "snoozed" ? "open" : before;
-  toast({ text: t(`status_${status}`), action: { label: t("undo"), run: () => void silently(id, { status: back, until: null }) } });
+  const change = carryOut(id, "status", { status, until: until?.toISOString() ?? null });
+  const back = { status: before === "snoozed" ? "open" : before, until: null };
+  const close = offerUndo(t(`status_${status}`), change, () => carryOut(id, "status", back));
+  if (await change) return;
+  close();
+  if (leaves) restoreRow(row);
+  showStatus(id, before);
 }
 
-function silently(id: string, body: unknown): Promise<boolean> {
-  return carryOut(id, "status", body);
+/** Say what was done, at once; the way back waits for the change to be made. */
+function offerUndo(text: string, change: Promise<boolean>, back: () => Promise<boolean>): () => void {
+  const run = async () => {
+    if (await change) await back();
+  };
+  return toast({ text, action: { label: t("undo"), run } });
 }
 
 function showStatus(id: string, status: Status): void {
@@ -74,9 +76,10 @@ export async function assign(id: string, to: string): Promise<void> {
   if (before === to) return;
   const name = choices().people.find((person) => person.id === to)?.name ?? "";
   showAssignee(id, to, name);
-  if (!(await carryOut(id, "assign", { agent_id: to }))) return;
-  const undo = () => void carryOut(id, "assign", { agent_id: before });
-  toast({ text: name ? t("assigned", { name }) : t("unassigned"), action: { label: t("undo"), run: undo } });
+  const change = carryOut(id, "assign", { agent_id: to });
+  const words = name ? t("assigned", { name }) : t("unassigned");
+  const close = offerUndo(words, change, () => carryOut(id, "assign", { agent_id: before }));
+  if (!(await change)) close();
 }
 
 function showAssignee(id: string, to: string, name: string): void {

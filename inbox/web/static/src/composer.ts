@@ -25,7 +25,7 @@ const ANSWERS = new Set(["reply", "reply_all", "forward"]);
 
 class Composer {
   private mode = "reply";
-  private isSending = false;
+  private sending: Promise<void> | null = null;
   /** The same for every try at sending one text: an answer lost on the way does not make it leave twice. */
   private key = freshKey();
   private readonly editor: Editor;
@@ -77,6 +77,7 @@ class Composer {
 
   /** Begin to write, or go on. Whom it goes to comes from the server; typing need not wait for that. */
   async begin(mode: string): Promise<void> {
+    await this.sending;
     const fresh = !this.isOpen || (mode !== this.mode && ANSWERS.has(mode));
     const needsStart = ANSWERS.has(mode) && (fresh ? mode !== this.mode || !this.field("to")?.value : false);
     this.setMode(mode);
@@ -185,13 +186,21 @@ class Composer {
   }
 
   async send(resolve: boolean): Promise<void> {
-    if (this.isSending) return;
+    if (this.sending) return;
     if (this.uploads.areRunning) return this.showProblem(t("still_uploading"));
     if (this.isBlank) return this.showProblem(t("write_first"));
-    const { conversation, writing } = this;
     const button = byId("composer-send");
-    this.isSending = true;
     button?.classList.add("is-busy");
+    this.sending = this.deliver(resolve).finally(() => {
+      this.sending = null;
+      button?.classList.remove("is-busy");
+    });
+    await this.sending;
+    await settle(this.conversation).catch(() => undefined);
+  }
+
+  private async deliver(resolve: boolean): Promise<void> {
+    const { conversation, writing } = this;
     this.showProblem("");
     await this.saver.stop();
     try {
@@ -200,13 +209,9 @@ class Composer {
       forgetHere(conversation);
       if (composer === this) this.clear();
       this.say(writing.mode, resolve, queued, conversation);
-      await settle(conversation).catch(() => undefined);
     } catch (error) {
       this.saver.change(this.writing);
       this.refuse(error);
-    } finally {
-      this.isSending = false;
-      button?.classList.remove("is-busy");
     }
   }
 

@@ -52,7 +52,7 @@ export function initList(): void {
 function showSkeleton(): void {
   const box = rowsBox();
   if (!box) return;
-  box.replaceChildren(parse('<li class="row-skeleton" role="presentation"><span class="skeleton"></span></li>'.repeat(8)));
+  box.replaceChildren(parse('<li class="row-skeleton" aria-hidden="true"><span class="skeleton"></span></li>'.repeat(8)));
 }
 
 /** The row of the open conversation is marked; the keyboard stands on it, or on the first. */
