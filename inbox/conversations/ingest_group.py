@@ -19,7 +19,17 @@ from inbox.conversations.ingest_lookup import (
     names,
     sent_elsewhere,
 )
-from inbox.conversations.model import Conversation, Delivery, Message, MessageKind, Ref, State, Status, may_follow
+from inbox.conversations.model import (
+    Conversation,
+    Delivery,
+    FileRef,
+    Message,
+    MessageKind,
+    Ref,
+    State,
+    Status,
+    may_follow,
+)
 from inbox.conversations.store import ref_id
 from inbox.conversations.store_outbox import OutboxEntry
 from inbox.conversations.threading import (
