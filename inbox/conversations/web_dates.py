@@ -30,7 +30,8 @@ def age(moment: datetime, now: datetime) -> str:
     for length in (86_400, 3_600, 60):
         if seconds >= length and seconds < 7 * 86_400:
             return _duration(language.code, language.locale, round(seconds / length) * length)
-    return _short_day(language.code, language.locale, moment.astimezone(language.zone).date(), now.year)
+    day = moment.astimezone(language.zone).date()
+    return _day(language.code, language.locale, day, "MMMd" if day.year == now.year else "yMMMd")
 
 
 @lru_cache(maxsize=5000)
@@ -43,10 +44,10 @@ def _duration(_code: str, locale: Locale, seconds: int) -> str:
     return dates.format_timedelta(timedelta(seconds=seconds), threshold=1, format="short", locale=locale)
 
 
-@lru_cache(maxsize=1000)
-def _short_day(_code: str, locale: Locale, day: date, year: int) -> str:
+@lru_cache(maxsize=5000)
+def _day(_code: str, locale: Locale, day: date, skeleton: str) -> str:
     noon = datetime(day.year, day.month, day.day, 12)  # noqa: DTZ001 # only its day is written
-    return dates.format_skeleton("MMMd" if day.year == year else "yMMMd", noon, locale=locale)
+    return dates.format_skeleton(skeleton, noon, locale=locale)
 
 
 def day_words(day: date) -> str:
@@ -57,10 +58,7 @@ def day_words(day: date) -> str:
         return _("Today")
     if day == today - timedelta(days=1):
         return _("Yesterday")
-    skeleton = "MMMMEd" if day.year == today.year else "yMMMMd"
-    # A skeleton wants a moment; noon keeps the day in every zone.
-    noon = datetime(day.year, day.month, day.day, 12, tzinfo=language.zone)
-    return dates.format_skeleton(skeleton, noon, tzinfo=language.zone, locale=language.locale)
+    return _day(language.code, language.locale, day, "MMMMEd" if day.year == today.year else "yMMMMd")
 
 
 def when_written(moment: datetime) -> str:
