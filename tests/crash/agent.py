@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Any
 
@@ -64,7 +64,7 @@ class WebAgent:
             raise WentAway(text)
         assert answer.status == 200, text
 
-    async def live(self) -> AsyncIterator[dict[str, Any]]:
+    async def live(self) -> AsyncGenerator[dict[str, Any], None]:
         """What the server tells this browser, from the moment the stream is open (event `hello`) until it ends."""
         timeout = aiohttp.ClientTimeout(total=None)
         async with self._session.get(f"{self.url}/live", timeout=timeout) as stream:

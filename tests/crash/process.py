@@ -51,6 +51,11 @@ class Ortoo:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is dead."""
+        return self._process is None or self._process.returncode is not None
+
     async def said(self, pattern: str) -> re.Match[str]:
         """The first line that matches, once it is there."""
         async with asyncio.timeout(_START_SECONDS), self._news:
@@ -94,7 +99,7 @@ class Ortoo:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        if self._process is not None and self._process.returncode is None:
+        if not self.has_ended:
             await self.kill()
         if error is not None:
             error.add_note("\n".join([f"--- ortoo {' '.join(self._command)}", *self.lines]))
