@@ -38,22 +38,30 @@ class Batcher(Generic[T, R]):
             await asyncio.wait([self._task])
 
     async def _drain(self) -> None:
-        await asyncio.sleep(0)  # callers that are ready now come along
-        while self._queue:
-            group, self._queue = self._queue[: self._most], self._queue[self._most :]
-            try:
-                results = await self._flush([item for item, _ in group])
-            except Exception as error:  # noqa: BLE001 # handed to every caller, who knows what to do with it
-                results = [error] * len(group)
-            except BaseException:
-                for _, future in group:
-                    future.cancel()
-                raise
-            for (_, future), result in zip(group, results, strict=True):
-                if future.done():
-                    continue  # the caller was cancelled meanwhile; the write stands
-                if isinstance(result, BaseException):
-                    future.set_exception(result)
-                else:
-                    future.set_result(result)
-        self._task = None
+        group: list[tuple[T, asyncio.Future[R]]] = []
+        try:
+            await asyncio.sleep(0)  # callers that are ready now come along
+            while self._queue:
+                group, self._queue = self._queue[: self._most], self._queue[self._most :]
+                self._tell(group, await self._results(group))
+        finally:
+            self._task = None
+            for _, future in group:  # told all of them, unless the write was cancelled
+                future.cancel()
+            if self._queue:
+                self._task = asyncio.create_task(self._drain())
+
+    async def _results(self, group: Sequence[tuple[T, asyncio.Future[R]]]) -> Sequence[R | BaseException]:
+        try:
+            return await self._flush([item for item, _ in group])
+        except Exception as error:  # noqa: BLE001 # handed to every caller, who knows what to do with it
+            return [error] * len(group)
+
+    def _tell(self, group: Sequence[tuple[T, asyncio.Future[R]]], results: Sequence[R | BaseException]) -> None:
+        for (_, future), result in zip(group, results, strict=True):
+            if future.done():
+                continue  # the caller was cancelled meanwhile; the write stands
+            if isinstance(result, BaseException):
+                future.set_exception(result)
+            else:
+                future.set_result(result)

@@ -24,6 +24,7 @@ from inbox.core.mongo import (
 
 log = structlog.get_logger()
 _BY_TIME = "at_1"
+MIGRATION_LEASE_SECONDS = 60.0
 Migration = Callable[[Mongo], Awaitable[None]]
 
 
@@ -183,13 +184,23 @@ class Schema:
                 raise Conflict("This database was written by a newer version of Örtöö.")
             if version == wanted:
                 return
-            if not await leases.take("schema", owner, 60):
+            if not await leases.take("schema", owner, MIGRATION_LEASE_SECONDS):
                 await asyncio.sleep(0.2)
                 continue
+            renewing = asyncio.create_task(_keep(leases, "schema", owner, MIGRATION_LEASE_SECONDS))
             try:
                 if await self.version() != version:
                     continue  # somebody did it between our look and our lease
                 await self._migrations[version](self._mongo)
-                await self._schema.update_one({"_id": "version"}, {"$set": {"value": version + 1}}, upsert=True)
+                await self._schema.update_one({"_id": "version"}, {"$max": {"value": version + 1}}, upsert=True)
             finally:
+                renewing.cancel()
+                await asyncio.gather(renewing, return_exceptions=True)
                 await leases.release("schema", owner)
+
+
+async def _keep(leases: Leases, name: str, owner: str, seconds: float) -> None:
+    """Renew a lease until cancelled."""
+    while True:
+        await asyncio.sleep(seconds / 3)
+        await leases.take(name, owner, seconds)

@@ -219,3 +219,56 @@ def test_flags_beat_the_environment_which_beats_the_file(tmp_path: Path, monkeyp
     with pytest.raises(FileNotFoundError):
         settings.load(tmp_path / "missing.toml")
     assert "hunter2" not in repr(settings.load(file, secret_key="hunter2"))
+
+
+async def test_a_group_whose_write_is_cancelled_leaves_nobody_waiting() -> None:
+    async def flush(items: Sequence[int]) -> list[int]:
+        await asyncio.sleep(0)
+        if 1 in items:
+            raise asyncio.CancelledError
+        return list(items)
+
+    batcher: Batcher[int, int] = Batcher(flush, most=1)
+    async with asyncio.timeout(10):
+        outcomes = await asyncio.gather(*(batcher.submit(number) for number in (1, 2)), return_exceptions=True)
+        assert isinstance(outcomes[0], asyncio.CancelledError)
+        assert await batcher.submit(3) == 3
+        await batcher.close()
+
+
+async def test_a_migration_that_outlives_its_lease_moves_nothing_back(
+    mongo: Mongo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, begun = asyncio.Event(), asyncio.Event()
+
+    async def first_slowly(_: Mongo) -> None:
+        begun.set()
+        await slow.wait()
+
+    async def nothing(_: Mongo) -> None:
+        return
+
+    late = asyncio.create_task(Schema(mongo, [first_slowly]).upgrade("late"))
+    await begun.wait()
+    await Leases(mongo).release_all()
+    await Schema(mongo, [nothing, nothing]).upgrade("newer program")
+    slow.set()
+    await asyncio.gather(late, return_exceptions=True)
+    assert await Schema(mongo, []).version() == 2
+
+
+async def test_a_migration_keeps_its_lease_for_as_long_as_it_takes(
+    mongo: Mongo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inbox.core.store.MIGRATION_LEASE_SECONDS", 0.3)
+    running = most = 0
+
+    async def migrate(_: Mongo) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(1)
+        running -= 1
+
+    await asyncio.gather(*(Schema(mongo, [migrate]).upgrade(name) for name in ("a", "b")))
+    assert most == 1
