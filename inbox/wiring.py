@@ -111,7 +111,8 @@ async def _furnish(
     owner = f"{socket.gethostname()}:{os.getpid()}:{new_id()}"
     await Schema(mongo, MIGRATIONS).upgrade(owner)
     await events.prepare(settings.events_days)
-    for part in (files, account_store, inbox_store, customer_store, store, outbox, raws):
+    auto_replies = AutoReplies(mongo)
+    for part in (files, account_store, inbox_store, customer_store, store, outbox, raws, auto_replies):
         await part.prepare()
     if ended is not None:  # the data folder is ours alone: whoever held a lease before is dead
         await leases.release_all()
@@ -129,7 +130,7 @@ async def _furnish(
         conversations=store,
         raws=raws,
         outbox=outbox,
-        auto_replies=AutoReplies(mongo),
+        auto_replies=auto_replies,
         customers=customers,
         events=events,
         counters=counters,

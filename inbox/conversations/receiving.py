@@ -9,7 +9,7 @@ from functools import partial
 
 import structlog
 
-from channels.base import PollingAdapter, Refused, Unreachable
+from channels.base import ChannelError, PollingAdapter, Refused
 from inbox.conversations.ingest import IngestService
 from inbox.core.errors import DomainError
 from inbox.core.mongo import DriverError
@@ -42,8 +42,10 @@ class ReceivingService:
                 continue
             try:
                 adapter = await self._inboxes.adapter(inbox.id)
-            except (DomainError, Refused) as error:
-                await self._inboxes.set_health(inbox.id, HealthState.DEAD, str(error), by="receive")
+            except DriverError:
+                raise
+            except Exception as error:  # noqa: BLE001 # whatever is wrong with one inbox, the others are polled
+                await self._inboxes.set_health(inbox.id, HealthState.DEAD, _words(error), by="receive")
                 continue
             if adapter.capabilities.polls and isinstance(adapter, PollingAdapter):
                 found.append(inbox)
@@ -63,12 +65,12 @@ class ReceivingService:
                         return
                 pause = FIRST_WAIT
             except Refused as error:
-                await self._inboxes.set_health(inbox_id, HealthState.DEAD, error.words, by="receive")
+                await self._say(inbox_id, HealthState.DEAD, error.words)
                 pause = max(REFUSED_WAIT, wait)
                 wait = min(LONGEST_WAIT, wait * 2)
-            except (Unreachable, DomainError, DriverError, OSError, TimeoutError) as error:
-                log.info("polling failed", inbox_id=inbox_id, error=str(error), again_in=wait)
-                await self._say_degraded(inbox_id, str(error))
+            except Exception as error:  # noqa: BLE001 # an adapter's mistake needs patience as well, and must show
+                log.info("polling failed", inbox_id=inbox_id, error=_words(error), again_in=wait)
+                await self._say(inbox_id, HealthState.DEGRADED, _words(error))
                 pause = wait
                 wait = min(LONGEST_WAIT, wait * 2)
             await asyncio.sleep(pause * (1 + self._chance() / 4))
@@ -88,8 +90,8 @@ class ReceivingService:
                 async for places, raws in adapter.reconcile(cursor, partial(self._ingest.known_places, inbox.id)):
                     await self._ingest.ingest_many(inbox.id, raws)
                     missing += len(places) - len(raws)
-            except (Refused, Unreachable) as error:
-                log.info("cannot reconcile", inbox_id=inbox.id, error=error.words)
+            except Exception as error:  # noqa: BLE001 # whatever is wrong with one inbox, the others are compared
+                log.warning("cannot reconcile", inbox_id=inbox.id, error=_words(error))
                 continue
             await self._inboxes.reconciled(inbox.id, missing)
 
@@ -104,8 +106,16 @@ class ReceivingService:
             await self._inboxes.set_health(inbox_id, HealthState.OK, by="receive")
             yield None
 
-    async def _say_degraded(self, inbox_id: str, words: str) -> None:
+    async def _say(self, inbox_id: str, state: HealthState, words: str) -> None:
         try:
-            await self._inboxes.set_health(inbox_id, HealthState.DEGRADED, words, by="receive")
+            await self._inboxes.set_health(inbox_id, state, words, by="receive")
         except DriverError as error:
             log.warning("cannot write the health of an inbox", inbox_id=inbox_id, error=str(error))
+
+
+def _words(error: Exception) -> str:
+    """What a person is told; of a mistake of ours its kind alone, as its words may hold anything."""
+    if isinstance(error, ChannelError | DomainError | DriverError | OSError):
+        return str(error) or type(error).__name__
+    log.error("an adapter failed", exc_info=error)
+    return f"Internal error ({type(error).__name__})."

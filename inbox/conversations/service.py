@@ -149,6 +149,7 @@ class ConversationService:
 
     async def assign(self, actor: Actor, conversation_id: str, agent_id: str) -> Conversation:
         """Give it to an agent, or to nobody with an empty id. Raises `Invalid` for one who cannot answer it."""
+        actor.require(Permission.INBOX_REPLY)
         if agent_id:
             agent = await self._accounts.agent(agent_id)
             if not agent.active or not agent.actor.may(Permission.INBOX_REPLY):
@@ -159,6 +160,7 @@ class ConversationService:
         self, actor: Actor, conversation_id: str, status: Status, snoozed_until: datetime | None = None
     ) -> Conversation:
         """Open, wait, snooze until a moment, resolve, or call it spam. Raises `Invalid` for a moment in the past."""
+        actor.require(Permission.INBOX_REPLY)
         if status is Status.SNOOZED and (snoozed_until is None or snoozed_until <= self._clock()):
             raise Invalid("Choose a time in the future.")
         until = snoozed_until if status is Status.SNOOZED else None
@@ -170,12 +172,14 @@ class ConversationService:
 
     async def set_team(self, actor: Actor, conversation_id: str, team_id: str) -> Conversation:
         """Give it to a team, or to none with an empty id."""
+        actor.require(Permission.INBOX_REPLY)
         if team_id and team_id not in {team.id for team in await self._accounts.teams()}:
             raise Invalid("This team is no longer there.")
         return await self._change(actor, conversation_id, {"team_id": team_id})
 
     async def label(self, actor: Actor, conversation_id: str, name: str) -> Conversation:
         """Add a label. Raises `Invalid` for an empty or a very long one, or one too many."""
+        actor.require(Permission.INBOX_REPLY)
         name = " ".join(name.split())
         if not name or len(name) > LONGEST_LABEL:
             raise Invalid("A label has 1 to %(most)d characters.", most=LONGEST_LABEL)
@@ -193,11 +197,16 @@ class ConversationService:
 
     async def wake_snoozed(self) -> int:
         """Open what was snoozed until now. Answers how many."""
-        woken = await self._store.due_snoozed(self._clock())
-        for conversation in woken:
+        now, woken = self._clock(), 0
+        still = {"status": Status.SNOOZED.value, "snoozed_until": {"$lte": now}}
+        for conversation in await self._store.due_snoozed(now):
             changes = {"status": Status.OPEN.value, "snoozed_until": None, "unread": True}
-            await self._change(Actor.system("housekeep"), conversation.id, changes)
-        return len(woken)
+            try:
+                await self._change(Actor.system("housekeep"), conversation.id, changes, only_if=still)
+            except NotFound:
+                continue  # somebody opened or settled it at this very moment
+            woken += 1
+        return woken
 
     # --- private -----------------------------------------------------------------------------------------------
 
@@ -238,8 +247,12 @@ class ConversationService:
         add_label: str = "",
         remove_label: str = "",
         silent: bool = False,
+        only_if: Mapping[str, Any] | None = None,
     ) -> Conversation:
-        """Change fields with the event, and, unless `silent`, a grey line in the thread that says so."""
+        """Change fields with the event, and, unless `silent`, a grey line in the thread that says so.
+
+        Raises `NotFound`, also where it is there and not as `only_if` says.
+        """
         actor.require(Permission.INBOX_REPLY)
         now = self._clock()
         said: dict[str, Any] = dict(changes)
@@ -250,7 +263,7 @@ class ConversationService:
 
         async def work(session: Session) -> Conversation:
             changed = await self._store.change(
-                session, conversation_id, changes, add_label=add_label, remove_label=remove_label
+                session, conversation_id, changes, add_label=add_label, remove_label=remove_label, only_if=only_if
             )
             if changed is None:
                 raise NotFound("This conversation is no longer there.")

@@ -158,8 +158,9 @@ class ConversationStore:
         *,
         add_label: str = "",
         remove_label: str = "",
+        only_if: Mapping[str, Any] | None = None,
     ) -> Conversation | None:
-        """Set fields (and add or remove a label); None where there is no such conversation."""
+        """Set fields, add or remove a label; None where there is no such conversation, or one not as `only_if` says."""
         update: Document = {"$inc": {"version": 1}}
         if changes:
             update["$set"] = dict(changes)
@@ -168,7 +169,10 @@ class ConversationStore:
         if remove_label:
             update["$pull"] = {"labels": remove_label}
         document = await self._conversations.find_one_and_update(
-            {"_id": conversation_id}, update, return_document=ReturnDocument.AFTER, session=session
+            {**(only_if or {}), "_id": conversation_id},
+            update,
+            return_document=ReturnDocument.AFTER,
+            session=session,
         )
         return from_document(document, Conversation) if document else None
 

@@ -14,6 +14,9 @@ from inbox.core.mongo import Document, Mongo, Session, from_document, to_documen
 FREE = datetime.fromtimestamp(0, UTC)
 """Until when something nobody holds is leased."""
 
+_AUTO_REPLIES_SECONDS = 7 * 86400
+"""How long an automatic answer is remembered; the loop guard looks back for a day."""
+
 
 class OutboxEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One message on its way. `id` is the message's. `sending` is set right before what cannot be taken back.
@@ -183,7 +186,14 @@ class AutoReplies:
     """When each address was last answered automatically: the loop guard's memory."""
 
     def __init__(self, mongo: Mongo) -> None:
+        self._mongo = mongo
         self._sent = mongo.collection("auto_replies")
+
+    async def prepare(self) -> None:
+        """Create the collection and its index."""
+        await self._mongo.ensure(
+            "auto_replies", [IndexModel([("at", ASCENDING)], expireAfterSeconds=_AUTO_REPLIES_SECONDS)]
+        )
 
     async def last(self, session: Session, keys: Collection[str]) -> dict[str, datetime]:
         """Times by `inbox_id address-key`."""

@@ -11,6 +11,7 @@ import orjson
 from channels.base import Channel
 from inbox.core.crypto import Keyring
 from inbox.core.errors import NotFound, Unavailable
+from inbox.core.mongo import storable
 from inbox.inboxes.fields import redact
 from inbox.inboxes.model import Inbox, address_key, normalise, without_tag
 from inbox.inboxes.store import InboxStore
@@ -87,7 +88,8 @@ class Catalogue:
         return {**inbox.settings, **await self.secrets(inbox.id), "address": inbox.address, "name": inbox.name}
 
     async def redacted(self, inbox_id: str, words: str) -> str:
-        """Words of a provider without the inbox's secrets, for health, pages and logs."""
+        """Words of a provider without the inbox's secrets, for health, pages and logs, in a charset we can keep."""
+        words = storable(words)
         try:
             return redact(words, await self.secrets(inbox_id)) if words else ""
         except Unavailable:  # secrets that do not open were given to no provider
