@@ -24,6 +24,9 @@ log = structlog.get_logger()
 
 ROLES = ("receive", "deliver", "housekeep")
 DRAIN_SECONDS = 5.0
+"""For requests of pages to be answered."""
+FINISH_SECONDS = 40.0
+"""For roles to finish what they have begun, more than any of them needs; what hangs is given up."""
 
 
 class Role(Protocol):
@@ -109,7 +112,11 @@ async def _until_stopped(
         say("Stopping: finishing what has begun…")
         for task in done:
             task.result()
-        await asyncio.gather(*running)
+        ended, hanging = await asyncio.wait(running, timeout=FINISH_SECONDS) if running else (set(), set())
+        for task in ended:
+            task.result()
+        if hanging:
+            log.warning("some roles did not finish in time", count=len(hanging))
     finally:
         stop.set()
         for task in watching:

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from channels.base import Adapter, Cursor, Known, Raw, Refused
 from channels.email.adapter import PollingEmailAdapter
+from inbox import serve
 from inbox.accounts.model import Actor, Role
 from inbox.conversations import receiving
 from inbox.conversations.model import Status, View
@@ -147,3 +148,26 @@ async def test_the_memory_of_automatic_answers_ends(house: House, inbox_id: str)
     assert len(await everything(house, "auto_replies")) == 1
     indexes = await house.mongo.collection("auto_replies").index_information()
     assert any("expireAfterSeconds" in index for index in indexes.values())
+
+
+async def test_a_role_that_hangs_holds_up_the_end_for_so_long_only(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "FINISH_SECONDS", 0.1, raising=False)
+    said: list[str] = []
+
+    class Finishing:
+        async def run(self, stop: asyncio.Event) -> None:
+            await stop.wait()
+            said.append("finished")
+
+    class Hanging:
+        async def run(self, stop: asyncio.Event) -> None:
+            await asyncio.Event().wait()
+
+    stop = asyncio.Event()
+    ending = asyncio.create_task(serve._until_stopped(house, [Finishing(), Hanging()], stop, said.append))
+    stop.set()
+    async with asyncio.timeout(20):
+        await ending
+    assert "finished" in said
