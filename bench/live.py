@@ -25,7 +25,7 @@ from inbox.core.events import EventType
 from inbox.core.ids import new_id
 from inbox.wiring import House, open_house
 
-SAMPLES = 150
+SAMPLES = 120
 PAUSE_SECONDS = 0.1
 _SEEN_SECONDS = 20
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run"]

@@ -23,6 +23,7 @@ from bench.mails import mails
 from bench.result import Result
 from channels.base import OutboundMessage, Raw
 from channels.email.compose import Composed, compose
+from channels.email.settings import read
 from inbox.accounts.model import Actor
 from inbox.conversations.composing import Written
 from inbox.conversations.model import Message, State
@@ -33,8 +34,6 @@ from workers.deliver import Deliver
 REPLIES = 300
 ROUNDS = 5
 """Odd, so that a median is one of them. Limit and product take turns in each."""
-CONNECTIONS = 4
-"""What the product opens to a server nobody has told it more about."""
 _WRITING = 20
 _LOOK_SECONDS = 0.005
 _START_SECONDS = 10
@@ -44,12 +43,14 @@ _ANSWER = "<p>Thank you for your order. <b>We have sent it this morning</b>; it 
 async def run() -> Result:
     async with places.house() as house, _sink() as port:
         inbox = await _add_inbox(house, port)
+        connections = read(inbox.settings).connections
+        print(f"over {connections} connections, which is what the product opens to a server of no provider it knows")
         agent = await places.hire(house, "Ann Bold")
         limits, rates = [], []
         for number in range(ROUNDS + 1):
             messages = await _queue(house, inbox, agent.actor, number)
             composed = [compose(_outbound(message)) for message in messages]
-            limit, rate = await _bare(composed, port), await _through_outbox(house, inbox, messages)
+            limit, rate = await _bare(composed, port, connections), await _through_outbox(house, inbox, messages)
             if number == 0:
                 continue  # to warm up
             limits.append(limit)
@@ -93,10 +94,10 @@ async def _through_outbox(house: House, inbox: Inbox, messages: Sequence[Message
     return rate
 
 
-async def _bare(composed: Sequence[Composed], port: int) -> float:
+async def _bare(composed: Sequence[Composed], port: int, connections: int) -> float:
     """Replies a second without a database, by connections that are open already."""
     waiting = iter(composed)
-    clients = [aiosmtplib.SMTP(hostname="127.0.0.1", port=port, start_tls=False) for _ in range(CONNECTIONS)]
+    clients = [aiosmtplib.SMTP(hostname="127.0.0.1", port=port, start_tls=False) for _ in range(connections)]
     for client in clients:
         await client.connect()
         await client.ehlo()
