@@ -19,7 +19,7 @@ async def test_the_main_journey_needs_no_mouse(server: Server, agent: NewAgent) 
     await press("j")
     await expect(inbox.row(mail.subject).locator(".row-link")).to_be_focused()
     await press("Enter")
-    await expect(page.locator("#thread h1")).to_have_text(mail.subject)
+    await expect(page.locator("#subject")).to_have_text(mail.subject)
 
     await press("a")
     await page.keyboard.type("Ada")

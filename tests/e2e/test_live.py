@@ -55,6 +55,21 @@ async def test_a_lost_connection_heals_and_nothing_is_missed(server: Server, age
     inbox.errors = [error for error in inbox.errors if "ERR_INTERNET_DISCONNECTED" not in error]
 
 
+async def test_a_conversation_that_cannot_be_loaded_says_so_and_can_be_tried_again(
+    server: Server, agent: NewAgent
+) -> None:
+    inbox = await agent()
+    mail = await server.mail()
+    await inbox.show("all")
+    await inbox.page.route("**/pane", lambda route: route.abort())
+    await inbox.row(mail.subject).locator(".row-link").click()
+    await expect(inbox.page.locator("#open")).to_contain_text("This could not be loaded")
+    await inbox.page.unroute_all()
+    await inbox.page.click("[data-do=retry]")
+    await expect(inbox.entry("in", "Do you deliver on Sundays?")).to_be_visible()
+    inbox.errors.clear()  # the refused request
+
+
 async def test_new_mail_does_not_move_a_list_that_is_read(server: Server, agent: NewAgent) -> None:
     inbox = await agent(viewport={"width": 1280, "height": 420})
     for _ in range(10):

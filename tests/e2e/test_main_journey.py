@@ -84,7 +84,7 @@ async def test_every_place_has_an_address_that_opens_it(server: Server, agent: N
 
     colleague = await agent()
     await colleague.page.goto(address)
-    await expect(colleague.page.locator("#thread h1")).to_have_text(mail.subject)
+    await expect(colleague.page.locator("#subject")).to_have_text(mail.subject)
     await colleague.page.go_back()
 
 

@@ -187,7 +187,6 @@ class Composer {
 
   async send(resolve: boolean): Promise<void> {
     if (this.sending) return;
-    if (this.uploads.areRunning) return this.showProblem(t("still_uploading"));
     if (this.isBlank) return this.showProblem(t("write_first"));
     const button = byId("composer-send");
     button?.classList.add("is-busy");
@@ -200,9 +199,11 @@ class Composer {
   }
 
   private async deliver(resolve: boolean): Promise<void> {
-    const { conversation, writing } = this;
+    const { conversation } = this;
     this.showProblem("");
+    if (!(await this.uploads.settled())) return this.showProblem(t("file_missing"));
     await this.saver.stop();
+    const { writing } = this;
     try {
       const queued = await call<Queued>("POST", `/conversations/${conversation}/send`, { ...writing, resolve, key: this.key });
       this.key = freshKey();
@@ -339,8 +340,7 @@ class Composer {
 let composer: Composer | null = null;
 
 function init(): void {
-  composer?.leave();
-  composer = null;
+  leave();
   const box = byId("composer");
   const form = byId<HTMLFormElement>("composer-form");
   const text = byId("composer-text");
@@ -351,7 +351,7 @@ export function write(mode: string): void {
   void composer?.begin(mode);
 }
 
-export function leaveComposer(): void {
+function leave(): void {
   composer?.leave();
   composer = null;
 }
@@ -394,6 +394,7 @@ async function edit(message: string): Promise<void> {
 const messageOf = (button: HTMLElement) => button.closest<HTMLElement>(".entry")?.dataset["id"] ?? "";
 
 document.addEventListener("thread:shown", init);
+document.addEventListener("thread:gone", leave);
 addEventListener("pagehide", () => composer?.leave());
 on("click", ".composer-tab", (tab) => write(tab.dataset["mode"] ?? "reply"));
 on("click", "[data-do=copies]", () => (composer?.showCopies(), byId("composer-cc")?.focus()));

@@ -1,7 +1,6 @@
 // The inbox as a whole: the address bar names what is shown, and what happens elsewhere refreshes exactly what it touches.
 import { failed } from "./actions";
 import { inBackground, Problem } from "./api";
-import { leaveComposer } from "./composer";
 import { refreshCustomer } from "./customer";
 import { all, byId, find, on } from "./dom";
 import { type Change, onChange, onResync } from "./live";
@@ -27,10 +26,10 @@ export function startInbox(): void {
   });
 }
 
-/** Show another place. `push`: the way back leads to the one that is left. */
-export async function go(to: Place, push = true): Promise<void> {
+/** Show another place. `push`: the way back leads to the one that is left. `again`: also what is shown already. */
+export async function go(to: Place, push = true, again = false): Promise<void> {
   const from = here();
-  const newList = to.list !== from.list || to.status !== from.status;
+  const newList = again || to.list !== from.list || to.status !== from.status;
   const newThread = to.conversation !== from.conversation || (to.conversation !== "" && openId() !== to.conversation);
   if (push && (newList || newThread)) history.pushState(null, "", address(to));
   setHere(to);
@@ -38,7 +37,6 @@ export async function go(to: Place, push = true): Promise<void> {
   markView();
   markCurrent();
   try {
-    if (newThread) leaveComposer();
     await Promise.all([
       newList ? loadList(to).then(markCurrent) : undefined,
       newThread ? (to.conversation ? loadThread(to.conversation) : closeThread()) : undefined,
@@ -60,7 +58,7 @@ export function backToList(): void {
 }
 
 function showTitle(): void {
-  const subject = find("#thread-head h1")?.textContent?.trim();
+  const subject = byId("subject")?.textContent?.trim();
   const view = find(".view-link[aria-current]")?.dataset["label"];
   setTitle((here().conversation && subject) || view || t("inbox"));
 }
@@ -103,6 +101,8 @@ on("click", "[data-open-id]", (link, event) => {
   event.preventDefault();
   open(link.dataset["openId"] ?? "");
 });
+
+on("click", "[data-do=retry]", () => void go(here(), false, true));
 
 on("click", "[data-do=back]", (_, event) => {
   event.preventDefault();

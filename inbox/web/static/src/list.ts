@@ -33,6 +33,10 @@ export async function loadList(place: Place): Promise<void> {
     if (own.signal.aborted || html === null) return;
     pane.replaceChildren(parse(html));
     initList();
+  } catch (error) {
+    const template = byId<HTMLTemplateElement>("not-loaded");
+    if (!own.signal.aborted && template) scroller()?.replaceChildren(template.content.cloneNode(true));
+    throw error;
   } finally {
     clearTimeout(slow);
   }

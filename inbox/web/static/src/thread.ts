@@ -23,7 +23,7 @@ export function openId(): string {
 
 export const head = () => byId("thread-head");
 
-/** Show a conversation. Rejects where it cannot be had; what was shown stays then. */
+/** Show a conversation. Where it cannot be had the pane says so, and the promise is rejected. */
 export async function loadThread(id: string): Promise<void> {
   loading?.abort();
   const own = (loading = new AbortController());
@@ -36,6 +36,9 @@ export async function loadThread(id: string): Promise<void> {
     clearTimeout(slow);
     pane.replaceChildren(parse(html));
     initThread();
+  } catch (error) {
+    if (!own.signal.aborted) showFailure(pane);
+    throw error;
   } finally {
     clearTimeout(slow);
   }
@@ -45,7 +48,15 @@ export async function closeThread(): Promise<void> {
   loading?.abort();
   const own = (loading = new AbortController());
   const html = await fragment("/inbox/first-steps", own.signal);
-  if (html !== null && !own.signal.aborted) byId("open")?.replaceChildren(parse(html));
+  if (html === null || own.signal.aborted) return;
+  byId("open")?.replaceChildren(parse(html));
+  document.dispatchEvent(new CustomEvent("thread:gone"));
+}
+
+function showFailure(pane: HTMLElement): void {
+  const template = byId<HTMLTemplateElement>("not-loaded");
+  if (template) pane.replaceChildren(template.content.cloneNode(true));
+  document.dispatchEvent(new CustomEvent("thread:gone"));
 }
 
 export async function refreshFirstSteps(): Promise<void> {
@@ -60,17 +71,20 @@ function skeleton(): DocumentFragment {
 }
 
 export function initThread(): void {
-  asServed.clear();
-  unseen = 0;
   leftUnread = "";
   if (!byId("thread")) return;
-  for (const entry of all("#entries > li")) asServed.set(entry.id, entry.outerHTML);
-  for (const whole of all(".whole[data-open]")) toggleWhole(whole, true);
-  const list = scroller();
-  list?.addEventListener("scroll", () => isAtEnd() && showUnseen(0), { passive: true });
-  showNewest();
+  scroller()?.addEventListener("scroll", () => isAtEnd() && showUnseen(0), { passive: true });
+  takeEntries();
   markRead();
   document.dispatchEvent(new CustomEvent("thread:shown"));
+}
+
+function takeEntries(): void {
+  asServed.clear();
+  unseen = 0;
+  for (const entry of all("#entries > li")) asServed.set(entry.id, entry.outerHTML);
+  for (const whole of all(".whole[data-open]")) toggleWhole(whole, true);
+  showNewest();
 }
 
 /** The newest message from its first line on, or the very end where all of it fits. */
@@ -141,7 +155,7 @@ async function merge(fresh: HTMLElement[]): Promise<void> {
   const isKnown = fresh.some((entry) => entry.matches(".entry") && byId(entry.id));
   if (shown.length && fresh.length && !isKnown) {
     box.replaceChildren(...fresh); // more has come than a tail holds
-    initThread();
+    takeEntries();
     return;
   }
   const firstAt = Date.parse(fresh[0]?.dataset["at"] ?? "");

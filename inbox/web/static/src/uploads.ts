@@ -7,7 +7,7 @@ import { t } from "./words";
 const PICTURES = new Set(["image/png", "image/jpeg", "image/gif", "image/webp"]);
 
 export class Uploads {
-  private running = 0;
+  private readonly running = new Set<Promise<DraftFile | null>>();
   private readonly requests = new Set<XMLHttpRequest>();
 
   constructor(
@@ -15,8 +15,10 @@ export class Uploads {
     private readonly changed: () => void,
   ) {}
 
-  get areRunning(): boolean {
-    return this.running > 0;
+  /** Wait for every file that is on its way; whether all of them arrived. */
+  async settled(): Promise<boolean> {
+    await Promise.all(this.running);
+    return !this.box?.querySelector(".is-failed");
   }
 
   get count(): number {
@@ -44,10 +46,18 @@ export class Uploads {
     return this.upload(file, true);
   }
 
-  private async upload(file: File, inline = false): Promise<DraftFile | null> {
+  private upload(file: File, inline = false): Promise<DraftFile | null> {
+    const task = this.send(file, inline).finally(() => {
+      this.running.delete(task);
+      this.changed();
+    });
+    this.running.add(task);
+    return task;
+  }
+
+  private async send(file: File, inline: boolean): Promise<DraftFile | null> {
     const chip = this.progressChip(file.name, file.size);
     this.box?.append(chip.element);
-    this.running += 1;
     try {
       const stored = await this.put(file, inline, chip);
       if (inline) chip.element.remove();
@@ -56,9 +66,6 @@ export class Uploads {
     } catch (error) {
       chip.fail(error instanceof Problem ? error.words : t("upload_failed"));
       return null;
-    } finally {
-      this.running -= 1;
-      this.changed();
     }
   }
 
