@@ -29,6 +29,7 @@ from inbox.conversations.model import (
     State,
     Status,
     may_follow,
+    next_at,
 )
 from inbox.conversations.store import ref_id
 from inbox.conversations.store_outbox import OutboxEntry
@@ -135,11 +136,11 @@ class Group:
         )
 
     def _take_message(self, item: Arrival, message: InboundMessage, join: Join) -> str:
-        at = self._now
-        customer_id, name = self._known.people.customer_of(customer_address(item.inbox, message), at)
+        customer_id, name = self._known.people.customer_of(customer_address(item.inbox, message), self._now)
         is_new = join.conversation is None
         conversation = join.conversation or self._new_conversation(item, message, customer_id, name)
-        entry = self._entry(item, message, conversation.id, join.reason)
+        at = self._now if is_new else next_at(conversation, self._now)
+        entry = self._entry(item, message, conversation.id, join.reason, at)
         own = sent_elsewhere(item.inbox, message)
         automatic = message.auto_reply or own
         status = conversation.status if is_new else status_after(conversation, automatic=automatic)
@@ -183,7 +184,9 @@ class Group:
         self._tell(EventType.CONVERSATION_CREATED, conversation)
         return conversation
 
-    def _entry(self, item: Arrival, message: InboundMessage, conversation_id: str, reason: str) -> Message:
+    def _entry(
+        self, item: Arrival, message: InboundMessage, conversation_id: str, reason: str, at: datetime
+    ) -> Message:
         own = sent_elsewhere(item.inbox, message)
         text = (message.reply_text or message.text)[:LONGEST_TEXT]
         full_text = message.text[:LONGEST_TEXT]
@@ -198,7 +201,7 @@ class Group:
             conversation_id=conversation_id,
             inbox_id=item.inbox.id,
             kind=MessageKind.OUT if own else MessageKind.IN,
-            at=self._now,
+            at=at,
             sent_at=message.sent_at,
             message_ref=message.message_ref,
             author_id="" if not own else ACTOR,
@@ -293,10 +296,11 @@ class Group:
         if conversation is None:
             conversation_id = self._take_message(item, notice, self._join(item, notice))
         else:
-            entry = self._entry(item, notice, conversation.id, "bounce")
             conversation = self._known.conversations[conversation.id]
+            at = next_at(conversation, self._now)
+            entry = self._entry(item, notice, conversation.id, "bounce", at)
             excerpt = out.excerpt(entry.text)
-            self._update(conversation, updated_at=self._now, excerpt=excerpt, last_kind=entry.kind, unread=True)
+            self._update(conversation, updated_at=at, excerpt=excerpt, last_kind=entry.kind, unread=True)
             self._add(entry)
             self._tell(EventType.MESSAGE_RECEIVED, conversation, entry.id, {"joined_by": "bounce"})
             conversation_id = conversation.id

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -198,6 +198,12 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     chat_id: str = ""
     version: int = 0
     """Rises with every message and change."""
+
+
+def next_at(conversation: Conversation, now: datetime) -> datetime:
+    """When the next message of a conversation is: after the last, also where the last came by a machine whose clock is
+    ahead, so that a thread reads in the order in which it was written down."""
+    return max(now, conversation.updated_at + timedelta(milliseconds=1))
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):

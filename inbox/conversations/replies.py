@@ -28,6 +28,7 @@ from inbox.conversations.model import (
     Ref,
     State,
     Status,
+    next_at,
 )
 from inbox.conversations.outgoing import excerpt, message_ref, outgoing
 from inbox.conversations.rendering import is_blank, link_inline_files, quoted, to_text
@@ -145,18 +146,18 @@ class ReplyService:
         if resolve:
             changes |= {"status": Status.RESOLVED.value, "snoozed_until": None}
 
-        async def work(session: Session) -> None:
+        async def work(session: Session) -> Message:
             await self._note_key(session, actor, written, message_id)
             await self._use_draft(session, own_id, files)
-            await self._queue(session, actor, message, entry, ref, changes)
+            return await self._queue(session, actor, conversation, message, entry, ref, changes)
 
         try:
-            await self._mongo.transaction(work)
+            queued = await self._mongo.transaction(work)
         except _SentAlready as earlier_one:
             return earlier_one.message
         if not self.undo_seconds:
             await self._wake(message_id)
-        return message
+        return queued
 
     async def undo_send(self, actor: Actor, message_id: str) -> Draft:
         """Take back a message that has not left; it is a draft again, with what was begun since.
@@ -286,7 +287,7 @@ class ReplyService:
             await self._note_key(session, actor, written, message_id)
             await people.save()
             await self._store.insert(session, [conversation])
-            await self._queue(session, actor, message, entry, ref, {})
+            message = await self._queue(session, actor, conversation, message, entry, ref, {})
             created = [
                 Event(type=EventType.CUSTOMER_CREATED, at=now, actor=actor.id, customer_id=customer.id)
                 for customer in people.created
@@ -333,19 +334,34 @@ class ReplyService:
         await self._store.delete_draft(own_id, session)
 
     async def _queue(
-        self, session: Session, actor: Actor, message: Message, entry: OutboxEntry, ref: Ref, changes: dict[str, Any]
-    ) -> None:
-        """Write an outbound message with everything that goes with it."""
+        self,
+        session: Session,
+        actor: Actor,
+        seen: Conversation,
+        message: Message,
+        entry: OutboxEntry,
+        ref: Ref,
+        changes: dict[str, Any],
+    ) -> Message:
+        """Write an outbound message with everything that goes with it; what came in after `seen` stays to be seen."""
+        current = await self._store.get(seen.id, session)
+        if current is None:
+            raise NotFound("This conversation is no longer there.")
+        if current.updated_at != seen.updated_at and current.last_kind is MessageKind.IN:
+            changes = {name: value for name, value in changes.items() if name == "assignee_id"}
+        at = next_at(current, message.at)
+        message = msgspec.structs.replace(message, at=at)
         await self._store.add_messages(session, [message])
         await self._store.add_refs(session, [ref])
-        await self._outbox.add(session, [entry])
+        await self._outbox.add(session, [msgspec.structs.replace(entry, first_at=at)])
         summary = {
-            "updated_at": message.at,
+            "updated_at": at,
             "excerpt": excerpt(message.text or message.subject),
             "last_kind": MessageKind.OUT.value,
         }
-        changed = await self._store.change(session, message.conversation_id, changes | summary)
+        changed = await self._store.change(session, seen.id, changes | summary)
         await self._events.append(session, [self._event(EventType.MESSAGE_QUEUED, actor, changed, message.id)])
+        return message
 
     async def _add_note(
         self, actor: Actor, conversation: Conversation, written: Written, html: str, files: tuple[FileRef, ...]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import pytest
+
 from channels.base import Address, Raw
 from inbox.accounts.model import Actor
 from inbox.conversations.composing import Written
-from inbox.conversations.model import Message, View
+from inbox.conversations.model import Message, Status, View
 from inbox.conversations.threading import sign_bounce
 from inbox.core.errors import Conflict
 from inbox.wiring import House
@@ -168,3 +170,21 @@ async def test_a_forward_taken_back_is_a_forward_again(house: House, inbox_id: s
     written = Written(mode="forward", to=(Address("email", "supplier@x.mn"),), subject="Fwd", html="<p>See.</p>")
     sent = await house.replies.send(ann, row, written, headline=lambda _: "")
     assert (await house.replies.undo_send(ann, sent.id)).mode == "forward"
+
+
+async def test_a_mail_that_comes_while_a_reply_is_queued_is_neither_read_nor_settled_by_it(
+    house: House, inbox_id: str, ann: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await first_row(house, inbox_id, ann)
+    answerable = house.replies._store.answerable
+
+    async def meanwhile(conversation_id: str) -> Message | None:
+        found = await answerable(conversation_id)
+        await house.ingest.ingest(inbox_id, mail("Wait", message_id="<2@x>", In_Reply_To="<1@example.mn>"))
+        return found
+
+    monkeypatch.setattr(house.replies._store, "answerable", meanwhile)
+    written = Written(to=(Address("email", "bat@example.mn"),), subject="Re", html="<p>Done.</p>")
+    await house.replies.send(ann, row, written, headline=lambda _: "", resolve=True)
+    after = await house.conversations.row(ann, row)
+    assert (after.unread, after.status) == (True, Status.OPEN)
