@@ -4,6 +4,7 @@ that knows the driver is Motor; moving to PyMongo's own async client changes the
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -36,6 +37,7 @@ DriverError = PyMongoError
 _NAMESPACE_NOT_FOUND = 26
 _INDEX_NOT_FOUND = 27
 _NAMESPACE_EXISTS = 48
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.5
 
 
 class Mongo:
@@ -83,7 +85,7 @@ class Mongo:
         """Run `work` in one transaction, again as a whole after a transient conflict, and commit it."""
         async with await self.client.start_session() as session:
             result: T = await session.with_transaction(
-                work,
+                _paced(work),
                 read_concern=ReadConcern("snapshot"),
                 write_concern=WriteConcern("majority"),
                 read_preference=ReadPreference.PRIMARY,
@@ -116,6 +118,24 @@ class Mongo:
         async with self.db[name].watch(list(pipeline), resume_after=resume, max_await_time_ms=1000) as stream:
             first = await stream.try_next()  # Motor opens the cursor with the first fetch, not before
             yield _changes(first, stream)
+
+
+def _paced(work: Callable[[Session], Coroutine[Any, Any, T]]) -> Callable[[Session], Coroutine[Any, Any, T]]:
+    """`work` with a growing pause before each repetition, which Motor makes at once.
+
+    What a killed process had open holds its documents until MongoDB gives it up, a minute later by default.
+    """
+    tries = 0
+
+    async def run(session: Session) -> T:
+        nonlocal tries
+        if tries:
+            longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 1.5**tries)
+            await asyncio.sleep(longest * random.random())  # noqa: S311 # not for secrets: so that two do not meet again
+        tries += 1
+        return await work(session)
+
+    return run
 
 
 async def _changes(first: Document | None, stream: Any) -> AsyncIterator[Document]:
