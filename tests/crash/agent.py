@@ -65,19 +65,25 @@ class WebAgent:
         assert answer.status == 200, text
 
     async def live(self) -> AsyncGenerator[dict[str, Any], None]:
-        """What the server tells this browser, from the moment the stream is open (event `hello`) until it ends."""
-        timeout = aiohttp.ClientTimeout(total=None)
-        async with self._session.get(f"{self.url}/live", timeout=timeout) as stream:
+        """What the server tells this browser, until it is gone; a stream that ends is taken up again where it was."""
+        timeout, last = aiohttp.ClientTimeout(total=None), ""
+        while True:
             kind = ""
+            headers = {"Last-Event-ID": last} if last else {}
             try:
-                async for line in stream.content:
-                    name, _, value = line.decode().rstrip("\n").partition(": ")
-                    if name == "event":
-                        kind = value
-                    elif name == "data":
-                        yield {"event": kind, **msgspec.json.decode(value)}
-            except _LOST:
+                async with self._session.get(f"{self.url}/live", timeout=timeout, headers=headers) as stream:
+                    async for line in stream.content:
+                        name, _, value = line.decode().rstrip("\n").partition(": ")
+                        if name == "id":
+                            last = value
+                        elif name == "event":
+                            kind = value
+                        elif name == "data":
+                            yield {"event": kind, **msgspec.json.decode(value)}
+            except aiohttp.ClientConnectorError:
                 return
+            except _LOST:
+                continue
 
     async def __aenter__(self) -> WebAgent:
         return self

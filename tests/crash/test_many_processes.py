@@ -22,16 +22,23 @@ from tests.crash.process import Ortoo
 from tests.fakes.dovecot import Mailbox
 
 MAILS, REPLIES = 150, 60
+_GIVE_UP, _GIVE_UP_SECONDS = "transactionLifetimeLimitSeconds", 10
 KEY = base64.b64encode(bytes(range(32))).decode()
 
 
 @pytest.fixture
 async def shared(mongo_uri: str, worker_id: str) -> AsyncIterator[Mongo]:
-    """A database of this test's own on the run's MongoDB."""
+    """A database of this test's own on the run's MongoDB, which gives up dead clients' transactions sooner than usual.
+
+    Until then their documents are held, and nobody else can write them.
+    """
     mongo = await Mongo.connect(mongo_uri, f"crash_{worker_id}")
+    usual = await mongo.client.admin.command({"getParameter": 1, _GIVE_UP: 1})
+    await mongo.client.admin.command({"setParameter": 1, _GIVE_UP: _GIVE_UP_SECONDS})
     await mongo.drop()
     yield mongo
     await mongo.drop()
+    await mongo.client.admin.command({"setParameter": 1, _GIVE_UP: usual[_GIVE_UP]})
     mongo.close()
 
 
