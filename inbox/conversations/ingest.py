@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
@@ -28,7 +29,9 @@ log = structlog.get_logger()
 
 GROUP = 50
 LARGE_BYTES = 256 * 1024
-"""Sources from this size on are parsed in a thread, so that others are not kept waiting."""
+"""Sources from this size on are parsed in a thread and taken in beside the others, which are not kept waiting."""
+LARGE_AT_ONCE = 4
+"""So many of them, as each is in memory several times."""
 _DUPLICATE_TRIES = 5
 _WAITING_AFTER = timedelta(minutes=2)
 
@@ -53,18 +56,25 @@ class IngestService:
         self._clock = clock
         self._keeping: Batcher[_Source, None] = Batcher(self._keep, most=GROUP)
         self._taking: Batcher[_Source, None] = Batcher(self._take, most=GROUP)
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
     async def ingest(self, inbox_id: str, raw: Raw) -> None:
         """Take in one source. What cannot be taken in becomes a dead letter; raises `Unavailable` only where nothing
         could be kept, so that the sender must try again."""
         raw = storable_raw(raw)
         source = _Source(raw_id(inbox_id, raw), inbox_id, raw)
-        await self._keeping.submit(source)
-        await self._taking.submit(source)
+        if not _is_large(raw):
+            await self._keeping.submit(source)
+            await self._taking.submit(source)
+            return
+        async with self._large:
+            await self._keep([source])
+            await self._take_large(source)
 
     async def ingest_many(self, inbox_id: str, raws: Sequence[Raw]) -> None:
         """Take in several, in their order."""
-        await asyncio.gather(*(self.ingest(inbox_id, raw) for raw in raws))
+        for _, run in itertools.groupby(raws, key=_is_large):
+            await asyncio.gather(*(self.ingest(inbox_id, raw) for raw in run))
 
     async def sweep(self) -> int:
         """Take in what was kept but not taken in by a process that died. Answers how many.
@@ -161,6 +171,11 @@ class IngestService:
                     waits[source.key] = await self._take_alone(source, arrivals.pop(source.key))
         return [waits.get(source.key) for source in sources]
 
+    async def _take_large(self, source: _Source) -> None:
+        [refused] = await self._take([source])
+        if refused is not None:
+            raise refused
+
     async def _take_alone(self, source: _Source, arrivals: list[Arrival]) -> BaseException | None:
         try:
             await self._commit(arrivals, [source.key])
@@ -231,7 +246,8 @@ class IngestService:
 
         async def work(session: Session) -> None:
             await Group(self._stores, session, self._clock()).take(arrivals)
-            await self._raws.done(session, keys)
+            if await self._raws.done(session, keys, self._clock()):
+                await self._stores.events.append(session, [self._dead_letter_event(ACTOR, "", "taken in")])
 
         for left in reversed(range(_DUPLICATE_TRIES)):
             try:
@@ -265,26 +281,20 @@ class IngestService:
         if loaded is None:
             raise NotFound("The source of this message is no longer there.")
         source = _Source(key, *loaded)
-        before = await self._raws.dead_letter(key)
         await self._taking.submit(source)
-        after = await self._raws.dead_letter(key)
-        if after is not None and (before is None or after.attempts > before.attempts):
-            return False
-
-        async def work(session: Session) -> None:
-            if await self._raws.resolve(session, key, self._clock()):
-                event = self._dead_letter_event(ACTOR, source.inbox_id, "taken in")
-                await self._stores.events.append(session, [event])
-
-        await self._mongo.transaction(work)
-        return True
+        letter = await self._raws.dead_letter(key)
+        return letter is None or letter.resolved_at is not None
 
     def _dead_letter_event(self, actor: str, inbox_id: str, what: str) -> Event:
         return Event(type=EventType.DEAD_LETTER, at=self._clock(), actor=actor, inbox_id=inbox_id, data={"what": what})
 
 
+def _is_large(raw: Raw) -> bool:
+    return len(raw.body) >= LARGE_BYTES
+
+
 async def _receive(adapter: Adapter, raw: Raw) -> list[InboundEvent]:
-    if len(raw.body) >= LARGE_BYTES:
+    if _is_large(raw):
         return await asyncio.to_thread(adapter.receive, raw)
     return adapter.receive(raw)
 

@@ -76,7 +76,7 @@ class Group:
         self._answered: set[str] = set()
 
     async def take(self, arrivals: Sequence[Arrival]) -> None:
-        """Take in what has no receipt yet, and note every raw source as done."""
+        """Take in what has no receipt yet."""
         wanted = {key for item in arrivals for key in item.receipt_ids}
         self._earlier = await self._stores.raws.receipts(wanted, self._session)
         fresh = [item for item in arrivals if item.receipt_id not in self._earlier]
@@ -86,7 +86,6 @@ class Group:
                 if item.receipt_id not in self._receipts:
                     self._take_one(item)
             await self._write()
-        await self._stores.raws.done(self._session, {item.raw_id for item in arrivals})
 
     # --- deciding ----------------------------------------------------------------------------------------------
 

@@ -103,9 +103,12 @@ class RawStore:
         async for chunk in self._files.stream(document["file_id"]):
             yield chunk
 
-    async def done(self, session: Session, keys: Collection[str]) -> None:
-        """Note that sources were taken in."""
+    async def done(self, session: Session, keys: Collection[str], at: datetime) -> int:
+        """Note that sources were taken in; answers how many of them were on the dead-letter list."""
         await self._raws.update_many({"_id": {"$in": list(keys)}}, {"$unset": {"waiting": ""}}, session=session)
+        dead = {"_id": {"$in": list(keys)}, "resolved_at": None}
+        result = await self._dead.update_many(dead, {"$set": {"resolved_at": at}}, session=session)
+        return int(result.modified_count)
 
     async def waiting(self, before: datetime, but: Collection[str] = (), limit: int = 100) -> list[tuple[str, str]]:
         """(id, inbox_id) of sources stored before a moment and not yet taken in (a server died in between), oldest

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from pymongo.errors import OperationFailure
@@ -17,6 +18,7 @@ from inbox.conversations.model import State, Status, View
 from inbox.conversations.threading import sign_bounce, sign_reply
 from inbox.core.clock import utcnow
 from inbox.core.errors import Unavailable
+from inbox.core.files import StoredFile
 from inbox.wiring import House
 from tests.conversations.conftest import (
     ADMIN,
@@ -350,3 +352,41 @@ def meeting(take: Callable[[str, int], Awaitable[range]], both: set[object]) -> 
         return await take(name, count)
 
     return met
+
+
+async def test_a_large_mail_keeps_no_small_one_waiting_and_keeps_its_place(
+    house: House, inbox_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold, put = asyncio.Event(), house.files.put
+
+    async def slow(*args: Any, **fields: Any) -> StoredFile:
+        await hold.wait()
+        return await put(*args, **fields)
+
+    monkeypatch.setattr(house.files, "put", slow)
+    large = mail("Large", "long line\n" * 200_000, message_id="<large@x>")
+    after = mail("Re: Large", sender="Bold <bold@x.mn>", message_id="<after@x>", References="<large@x>")
+    taking = asyncio.create_task(house.ingest.ingest_many(inbox_id, [large, after]))
+    async with asyncio.timeout(20):
+        await house.ingest.ingest(inbox_id, mail("Small", sender="c@x.mn", message_id="<small@x>"))
+    assert [message["subject"] for message in await everything(house, "messages")] == ["Small"]
+    hold.set()
+    await taking
+    subjects = [message["subject"] for message in await everything(house, "messages")]
+    assert subjects == ["Small", "Large", "Re: Large"]
+
+
+async def test_a_dead_letter_that_came_again_and_could_be_read_is_off_the_list(
+    house: House, inbox_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(*_: object) -> None:
+        raise ValueError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EmailAdapter, "receive", unreadable)
+        await house.ingest.ingest(inbox_id, mail())
+    [letter] = await house.ingest.dead_letters(ADMIN)
+    await house.ingest.ingest(inbox_id, mail())
+    assert await house.ingest.dead_letters(ADMIN) == []
+    assert await house.ingest.replay(ADMIN, letter.id)
+    assert len(await everything(house, "messages")) == 1
