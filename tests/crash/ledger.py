@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from inbox.core.mongo import Mongo
 
-_SETTLE_SECONDS = 90
+_SETTLE_SECONDS = 180
 
 
 def uri_of(data: Path) -> str:

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 
 ROOT = Path(__file__).parent.parent.parent
-_START_SECONDS = 60
-_END_SECONDS = 60
+_START_SECONDS = 120
+_END_SECONDS = 120
 _MAIN = "from inbox.cli import main; main()"
 
 

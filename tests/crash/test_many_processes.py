@@ -55,7 +55,7 @@ class Browser:
 
     async def knows(self, count: int) -> None:
         """Wait until it was told of so many messages."""
-        async with asyncio.timeout(60), self._news:
+        async with asyncio.timeout(120), self._news:
             await self._news.wait_for(lambda: len(self.arrived) >= count)
 
     async def _listen(self) -> None:
