@@ -1,7 +1,7 @@
 // Bundles what the browser gets into dist/: scripts and styles by esbuild, and the icons that are used as one sprite.
 // File names carry a hash of their content, so that they can be cached for ever; manifest.json says which is which.
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -11,6 +11,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "..", "..", "..");
 const source = join(here, "src");
 const out = join(here, "dist");
+const keepMilliseconds = 24 * 60 * 60 * 1000;
 const icons = join(root, "node_modules", "@tabler", "icons", "icons");
 
 // Where an icon is named: `icon("...")` and the macros that take one, `icon_name="..."`, a channel's `icon="..."`.
@@ -57,7 +58,6 @@ const hashed = (name, text) => {
   return name.replace(/(\.[a-z]+)$/, `-${hash}$1`);
 };
 
-await rm(out, { recursive: true, force: true });
 await mkdir(out, { recursive: true });
 
 const files = {};
@@ -90,4 +90,13 @@ files["mark.svg"] = hashed("mark.svg", mark);
 await writeFile(join(out, files["mark.svg"]), mark);
 
 const version = createHash("sha256").update(JSON.stringify(files)).digest("hex").slice(0, 12);
-await writeFile(join(out, "manifest.json"), `${JSON.stringify({ version, files }, null, 2)}\n`);
+await writeFile(join(out, "manifest.json.new"), `${JSON.stringify({ version, files }, null, 2)}\n`);
+await rename(join(out, "manifest.json.new"), join(out, "manifest.json"));
+
+// A server that is running goes on with the files it started with; only what is old enough is swept.
+const built = new Set(Object.keys(result.metafile.outputs).map((path) => relative(out, join(process.cwd(), path))));
+for (const name of [...Object.values(files), "manifest.json"]) built.add(name);
+for (const name of await readdir(out)) {
+  const path = join(out, name);
+  if (!built.has(name) && Date.now() - (await stat(path)).mtimeMs > keepMilliseconds) await rm(path, { force: true });
+}
