@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -48,6 +48,9 @@ IN_FLIGHT = 200
 IN_FLIGHT_OF_ONE = 50
 """And by one inbox: a provider that hangs must not take the places of all others. More is taken on once half has left:
 to take on one by one costs more than to send."""
+HEAVY_BYTES = 1024 * 1024
+HEAVY_AT_ONCE = 4
+"""Messages with more than so much of files, of one inbox: each is in memory several times while it is being sent."""
 _LONGEST_WAIT = 0.5
 _CROWDED = timedelta(seconds=1)
 _LONGEST_REASON = 2000
@@ -96,6 +99,7 @@ class DeliveryService:
         self._sending: dict[str, OutboxEntry] = {}
         self._crowded: dict[str, datetime] = {}
         """Inboxes at their rate limit, and until when."""
+        self._heavy: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(HEAVY_AT_ONCE))
         self._tasks: set[asyncio.Task[None]] = set()
         self._marking: Batcher[OutboxEntry, None] = Batcher(self._mark)
         self._settling: Batcher[_Outcome, None] = Batcher(self._settle)
@@ -217,7 +221,10 @@ class DeliveryService:
             if not verdict.allowed:
                 return Rejected("suppressed", verdict.reason)
         adapter = await self._inboxes.adapter(message.inbox_id)
-        return await adapter.send(await self._outbound(message), point_of_no_return)
+        if sum(file.size for file in message.attachments) < HEAVY_BYTES:
+            return await adapter.send(await self._outbound(message), point_of_no_return)
+        async with self._heavy[message.inbox_id]:
+            return await adapter.send(await self._outbound(message), point_of_no_return)
 
     async def _tell_inbox(self, inbox_id: str, result: SendResult) -> None:
         try:

@@ -146,10 +146,12 @@ async def _changes(first: Document | None, stream: Any) -> AsyncIterator[Documen
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether trying again may help: the server is away, failing over, or a transaction met another."""
+    """Whether trying again may help: the server is away, failing over, or a transaction met another or has an end
+    that nobody knows."""
     if isinstance(error, AutoReconnect):
         return True
-    return isinstance(error, PyMongoError) and error.has_error_label("TransientTransactionError")
+    labels = ("TransientTransactionError", "UnknownTransactionCommitResult")
+    return isinstance(error, PyMongoError) and any(error.has_error_label(label) for label in labels)
 
 
 async def wait_until_back(mongo: Mongo, *, every: float = 0.5) -> None:

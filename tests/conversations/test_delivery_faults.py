@@ -220,3 +220,32 @@ async def test_a_rate_limit_holds_between_machines_whose_clocks_differ(house: Ho
         assert await buckets.take("inbox:a", 10, 60, behind) == 0
         assert await buckets.take("inbox:a", 10, 60, now) == 0
     assert await buckets.take("inbox:a", 10, 60, behind + timedelta(seconds=23)) == 3
+
+
+async def test_heavy_messages_are_in_memory_a_few_at_a_time(
+    house: House, inbox_id: str, ann: Actor, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "HEAVY_BYTES", 3, raising=False)
+    monkeypatch.setattr(delivery, "HEAVY_AT_ONCE", 2, raising=False)
+    provider.hold.clear()
+    messages = [await reply(house, inbox_id, ann, number) for number in range(6)]
+    file = await house.files.put(b"heavy", name="a", media_type="x/y", owner="x")
+    ref = {"id": file.id, "name": "a", "media_type": "x/y", "size": 5, "content_id": "", "inline": False}
+    heavy = {"_id": {"$in": [message.id for message in messages[:5]]}}
+    await house.mongo.collection("messages").update_many(heavy, {"$set": {"attachments": [ref]}})
+    read = house.files.read
+    loaded: list[str] = []
+
+    async def counted(file_id: str) -> bytes:
+        loaded.append(file_id)
+        return await read(file_id)
+
+    monkeypatch.setattr(house.files, "read", counted)
+    await house.delivery.deliver_due()
+    while len(provider.taken) < 3:
+        await asyncio.sleep(0.01)
+    assert messages[5].message_ref in provider.taken, "a light one passes them"
+    assert len(loaded) == 2
+    provider.hold.set()
+    await settle(house)
+    assert len(provider.taken) == 6

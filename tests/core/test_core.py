@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pymongo.errors import OperationFailure
 
 from config import settings
 from inbox.core.batch import Batcher
@@ -20,7 +21,7 @@ from inbox.core.errors import Conflict, Invalid, NotFound, Unavailable
 from inbox.core.events import Event, EventType
 from inbox.core.files import Files
 from inbox.core.ids import digest, new_id
-from inbox.core.mongo import Mongo, Session
+from inbox.core.mongo import Mongo, Session, is_transient
 from inbox.core.store import Counters, EventStore, Leases, Schema
 
 
@@ -272,3 +273,9 @@ async def test_a_migration_keeps_its_lease_for_as_long_as_it_takes(
 
     await asyncio.gather(*(Schema(mongo, [migrate]).upgrade(name) for name in ("a", "b")))
     assert most == 1
+
+
+@pytest.mark.parametrize("label", ["TransientTransactionError", "UnknownTransactionCommitResult"])
+def test_a_commit_whose_end_nobody_knows_is_worth_another_try(label: str) -> None:
+    assert is_transient(OperationFailure("no answer", details={"errorLabels": [label]}))
+    assert not is_transient(OperationFailure("document too large"))
