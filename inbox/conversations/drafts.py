@@ -17,9 +17,11 @@ from inbox.conversations.composing import (
     named,
     recipients,
     reply_subject,
+    taken_back,
+    unsigned,
 )
 from inbox.conversations.model import Conversation, Draft, FileRef
-from inbox.conversations.rendering import forwarded, show_inline_files
+from inbox.conversations.rendering import forwarded, show_inline_files, to_text
 from inbox.conversations.store import ConversationStore
 from inbox.core import html as editor
 from inbox.core.clock import Clock, utcnow
@@ -78,6 +80,21 @@ class DraftService:
         actor.require(Permission.INBOX_REPLY)
         await self._conversation(conversation_id)
         return await self._save(actor, conversation_id, written)
+
+    async def correct(self, actor: Actor, message_id: str) -> Draft:
+        """A message that did not leave, with copies of its files, above what was begun since. Raises `NotFound`."""
+        actor.require(Permission.INBOX_REPLY)
+        message = await self._store.message(message_id)
+        if message is None or message.delivery is None:
+            raise NotFound("This message is no longer there.")
+        own_id = draft_id(message.conversation_id, actor.id)
+        begun = await self._store.draft(own_id)
+        if begun is not None and to_text(begun.html) == to_text(unsigned(message.html)):
+            return begun  # asked for twice
+        copies = await self._copies(message.attachments, own_id)
+        own = msgspec.structs.replace(message, author_id=actor.id, attachments=copies)
+        draft = taken_back(own, own_id, begun, self._clock())
+        return await self._store.write_draft(msgspec.structs.replace(draft, attachments=copies))
 
     async def discard_draft(self, actor: Actor, conversation_id: str) -> None:
         """Throw the draft away with its files."""

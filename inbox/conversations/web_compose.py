@@ -131,17 +131,8 @@ class ComposePages:
         return json({"message_id": message.id})
 
     async def edit(self, request: web.Request) -> web.StreamResponse:
-        """The text and the recipients of a message that failed, as a draft to be corrected."""
-        who = agent(request).actor
-        message = await self._parts.conversations.message(who, request.match_info["id"])
-        written = Written(
-            to=message.to,
-            cc=message.cc,
-            bcc=message.bcc,
-            subject=message.subject,
-            html=message.html.partition('<div class="signature">')[0],
-        )
-        return json(draft_json(await self._parts.drafts.save_draft(who, message.conversation_id, written)))
+        """A message that failed, as a draft to be corrected."""
+        return json(draft_json(await self._parts.drafts.correct(agent(request).actor, request.match_info["id"])))
 
     async def _written(self, request: web.Request, writing: Writing) -> Written:
         conversation = await self._parts.conversations.row(agent(request).actor, request.match_info["id"])

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from channels.base import Address, Raw
+from channels.base import Address, Raw, Rejected
 from inbox.accounts.model import Actor
 from inbox.conversations.composing import Written
 from inbox.conversations.model import Message, Status, View
@@ -188,3 +188,22 @@ async def test_a_mail_that_comes_while_a_reply_is_queued_is_neither_read_nor_set
     await house.replies.send(ann, row, written, headline=lambda _: "", resolve=True)
     after = await house.conversations.row(ann, row)
     assert (after.unread, after.status) == (True, Status.OPEN)
+
+
+async def test_what_failed_can_be_corrected_beside_what_was_begun_since(
+    house: House, inbox_id: str, ann: Actor, provider: Provider
+) -> None:
+    row = await first_row(house, inbox_id, ann)
+    file_id = await attach(house, ann, row)
+    provider.answer = lambda _: Rejected("550", "no such user")
+    written = Written(to=(Address("email", "bta@example.mn"),), subject="Re", html="<p>Here it is.</p>")
+    failed = await house.replies.send(ann, row, written, headline=lambda _: "")
+    await settle(house)
+    await house.drafts.save_draft(ann, row, Written(html="<p>By the way.</p>"))
+    draft = await house.drafts.correct(ann, failed.id)
+    assert "Here it is." in draft.html
+    assert "By the way." in draft.html
+    assert draft.to == failed.to
+    assert [file.name for file in draft.attachments] == ["a.pdf"]
+    await house.drafts.discard_draft(ann, row)
+    assert [file["_id"] for file in await everything(house, "fs.files")] == [file_id], "the thread still shows it"
