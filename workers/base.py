@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -35,10 +34,11 @@ async def loop(role: str, step: Step, stop: asyncio.Event, wake: asyncio.Event |
 
 async def _first_of(seconds: float, stop: asyncio.Event, wake: asyncio.Event | None) -> None:
     waiting = [asyncio.create_task(event.wait()) for event in (stop, wake) if event is not None]
-    _, left = await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for task in left:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    try:
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
     if wake is not None:
         wake.clear()

@@ -8,7 +8,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 from bson.codec_options import CodecOptions
@@ -82,10 +82,27 @@ class Mongo:
         return self.db[name]
 
     async def transaction(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
-        """Run `work` in one transaction, again as a whole after a transient conflict, and commit it."""
+        """Run `work` in one transaction, again as a whole after a transient conflict, and commit it.
+
+        A caller that is cancelled waits until the transaction has ended, one way or the other: what a thread of the
+        driver is doing cannot be called back, and to abort beside it fails with an error that hides the cancellation.
+        """
+        paced = _Paced(work)
+        running = asyncio.create_task(self._transact(paced))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            paced.wanted = False
+            if not running.done():
+                await asyncio.wait([running])
+            if not running.cancelled():
+                running.exception()  # nobody will ask for it any more
+            raise
+
+    async def _transact(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
         async with await self.client.start_session() as session:
             result: T = await session.with_transaction(
-                _paced(work),
+                work,
                 read_concern=ReadConcern("snapshot"),
                 write_concern=WriteConcern("majority"),
                 read_preference=ReadPreference.PRIMARY,
@@ -120,22 +137,26 @@ class Mongo:
             yield _changes(first, stream)
 
 
-def _paced(work: Callable[[Session], Coroutine[Any, Any, T]]) -> Callable[[Session], Coroutine[Any, Any, T]]:
+class _Paced(Generic[T]):
     """`work` with a growing pause before each repetition, which Motor makes at once.
 
     What a killed process had open holds its documents until MongoDB gives it up, a minute later by default.
     """
-    tries = 0
 
-    async def run(session: Session) -> T:
-        nonlocal tries
-        if tries:
-            longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 1.5**tries)
+    def __init__(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> None:
+        self.wanted = True
+        """Whether somebody still waits for it; else it is not repeated."""
+        self._work = work
+        self._tries = 0
+
+    async def __call__(self, session: Session) -> T:
+        if self._tries:
+            longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 1.5**self._tries)
             await asyncio.sleep(longest * random.random())  # noqa: S311 # not for secrets: so that two do not meet again
-        tries += 1
-        return await work(session)
-
-    return run
+        if not self.wanted:
+            raise asyncio.CancelledError
+        self._tries += 1
+        return await self._work(session)
 
 
 async def _changes(first: Document | None, stream: Any) -> AsyncIterator[Document]:

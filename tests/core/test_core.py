@@ -23,6 +23,7 @@ from inbox.core.files import Files
 from inbox.core.ids import digest, new_id
 from inbox.core.mongo import Mongo, Session, is_transient
 from inbox.core.store import Counters, EventStore, Leases, Schema
+from workers.base import loop
 
 
 def test_ids_rise_and_never_repeat() -> None:
@@ -169,6 +170,44 @@ async def test_events_are_told_after_the_commit_and_only_then(mongo: Mongo) -> N
     assert await events.since("unknown") == []
     listener.cancel()
     await asyncio.gather(listener, return_exceptions=True)
+
+
+async def test_cancelling_ends_a_task_wherever_its_transaction_is_and_leaves_nothing_locked(mongo: Mongo) -> None:
+    await mongo.ensure("things")
+
+    async def work(session: Session) -> None:
+        await mongo.collection("things").update_one({"_id": "one"}, {"$inc": {"n": 1}}, upsert=True, session=session)
+        await mongo.collection("things").insert_one({}, session=session)
+
+    await mongo.transaction(work)
+    finished = 1
+    for number in range(60):
+        task = asyncio.create_task(mongo.transaction(work))
+        await asyncio.sleep(number / 8000)
+        task.cancel()
+        [result] = await asyncio.gather(task, return_exceptions=True)
+        assert result is None or isinstance(result, asyncio.CancelledError), "an error hides the cancellation"
+        async with asyncio.timeout(5):  # far below the minute for which MongoDB keeps what was left open
+            await mongo.transaction(work)
+        finished += 1 + (result is None)
+    document = await mongo.collection("things").find_one({"_id": "one"})
+    assert document is not None
+    assert document["n"] >= finished
+    assert document["n"] + 1 == await mongo.collection("things").count_documents({})
+
+
+async def test_a_worker_that_is_cancelled_ends() -> None:
+    async def step() -> float:
+        return 0.0
+
+    for number in range(200):
+        worker = asyncio.create_task(loop("test", step, asyncio.Event(), asyncio.Event()))
+        for _ in range(number % 7):
+            await asyncio.sleep(0)
+        worker.cancel()
+        async with asyncio.timeout(5):
+            [result] = await asyncio.gather(worker, return_exceptions=True)
+        assert isinstance(result, asyncio.CancelledError)
 
 
 async def test_the_schema_moves_forward_once_and_never_back(mongo: Mongo) -> None:
