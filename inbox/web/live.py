@@ -109,7 +109,7 @@ class LiveHub:
                 outcome, _ = await asyncio.gather(feed, ended, return_exceptions=True)
         if subscription.is_slow and request.transport is not None:
             request.transport.abort()  # what is written already would never be read
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, Exception) and not isinstance(outcome, ConnectionError):  # the browser went away
             raise outcome
         return response
 

@@ -57,9 +57,9 @@ class Server(NamedTuple):
         """Send a mail to the door, each from a customer of its own unless `sender` is given."""
         number = next(_numbers)
         message = EmailMessage()
-        message["From"] = sender or f"Customer {number} <customer{number}@example.com>"
+        message["From"] = sender or f"Customer {number:04} <customer{number}@example.com>"
         message["To"] = INBOX
-        message["Subject"] = subject or f"Question {number}"
+        message["Subject"] = subject or f"Question {number:04}"
         message["Message-ID"] = make_msgid(domain="example.com")
         if answers:
             message["In-Reply-To"] = answers

@@ -54,6 +54,37 @@ async def test_the_main_journey_needs_no_mouse(server: Server, agent: NewAgent) 
     await expect(page.locator("#nothing")).to_be_visible()
 
 
+async def test_keys_stay_with_what_is_open_when_its_row_leaves_the_list(server: Server, agent: NewAgent) -> None:
+    inbox, colleague = await agent(), await agent()
+    page, press = inbox.page, inbox.page.keyboard.press
+    neighbour = await server.mail()
+    mail = await server.mail()
+    await inbox.show("unassigned")
+    await expect(inbox.row(mail.subject)).to_be_visible()
+    await inbox.row(mail.subject).locator(".row-link").focus()
+    await press("Enter")
+    await expect(page.locator("#subject")).to_have_text(mail.subject)
+
+    await press("i")
+    await expect(inbox.row(mail.subject)).to_have_count(0)
+    await press("l")
+    await expect(page.locator(".menu-filter")).to_be_focused()
+    await page.keyboard.type("stays")
+    await press("Enter")
+    await expect(page.locator(".thread-facts .chip", has_text="stays")).to_be_visible()
+    await expect(inbox.row(neighbour.subject)).to_be_visible()
+    await expect(inbox.row(neighbour.subject)).not_to_contain_text("stays")
+
+    # Where somebody else takes a row away, the keyboard stands on none until it is moved.
+    await press("Escape")
+    await inbox.row(neighbour.subject).locator(".row-link").focus()
+    await colleague.show("unassigned")
+    await colleague.row(neighbour.subject).locator(".row-link").focus()
+    await colleague.page.keyboard.press("i")
+    await expect(inbox.row(neighbour.subject)).to_have_count(0)
+    await expect(page.locator("#list-scroll")).to_be_focused()
+
+
 async def test_keys_are_found_on_a_cyrillic_layout(server: Server, agent: NewAgent) -> None:
     inbox = await agent()
     mail = await server.mail()

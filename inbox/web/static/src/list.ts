@@ -226,8 +226,12 @@ function insert(fresh: HTMLElement): void {
   markCurrent();
 }
 
-/** Take a row out; under a pointer that is moving it only fades, so that nothing slips. */
-export function removeRow(id: string, now: boolean): void {
+/**
+ * Take a row out. `own`: this person did it, so it goes at once; else, under a pointer that is moving, it only fades, so
+ * that nothing slips. The keyboard goes on to the next row only after an own deed in the list: keys act on the row they
+ * stand on, and that must never become another one by itself.
+ */
+export function removeRow(id: string, own: boolean, now = own): void {
   const row = rowOf(id);
   if (!row) return;
   if (!now && isBusy()) {
@@ -238,8 +242,10 @@ export function removeRow(id: string, now: boolean): void {
   const neighbour = (row.nextElementSibling ?? row.previousElementSibling) as HTMLElement | null;
   const hadFocus = row.contains(document.activeElement);
   const stood = linkOf(row)?.tabIndex === 0;
+  const isOpen = id === here().conversation;
   row.remove();
-  if (stood && neighbour?.matches(".row")) stand(neighbour, hadFocus);
+  if (stood && neighbour?.matches(".row")) stand(neighbour, hadFocus && own && !isOpen);
+  if (hadFocus && (isOpen || !own)) (isOpen ? byId("thread-scroll") : scroller())?.focus({ preventScroll: true });
   showEmptiness();
 }
 
@@ -264,7 +270,7 @@ function release(): void {
     releaseTimer = setTimeout(release, BUSY);
     return;
   }
-  for (const row of all("#rows > .is-gone")) removeRow(row.dataset["id"] ?? "", true);
+  for (const row of all("#rows > .is-gone")) removeRow(row.dataset["id"] ?? "", false, true);
   const waiting = [...held.values()];
   held.clear();
   for (const row of waiting) insert(row);
