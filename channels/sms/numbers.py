@@ -1,0 +1,36 @@
+"""Phone numbers as people type them and as Twilio writes them, normalised to E.164."""
+
+from __future__ import annotations
+
+import phonenumbers
+
+WHATSAPP = "whatsapp:"
+"""Before a number: the same person on WhatsApp (Twilio, "WhatsApp addresses")."""
+
+# Otherwise the first number of each country reads a file, on the event loop.
+phonenumbers.PhoneMetadata.load_all()
+
+
+def e164(typed: str) -> str:
+    """`+97688001122` for a number with its country code, however it is spaced; empty where it is none.
+
+    A number has to be possible, not known: new ranges come into use before any table has them.
+    """
+    typed = typed.strip()
+    if not typed.startswith("+"):
+        return ""
+    try:
+        number = phonenumbers.parse(typed)
+    except phonenumbers.NumberParseException:
+        return ""
+    if number.extension or not phonenumbers.is_possible_number(number):
+        return ""
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def from_twilio(address: str) -> str:
+    """An address in a webhook without its channel's prefix: E.164, or a short code or sender id as it is."""
+    bare = address.strip()
+    if ":" in bare:
+        bare = bare.partition(":")[2].strip()
+    return e164(bare) or bare
