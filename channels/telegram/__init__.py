@@ -1,0 +1,1 @@
+"""Telegram through a bot: private chats, groups, forum topics and business accounts."""
