@@ -11,6 +11,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
+from channels.signing_in import OAuthFlow
+
 AddressKind = Literal["email", "phone", "telegram"]
 DeliveryState = Literal["accepted", "delivered", "read", "bounced", "failed", "complained", "unsubscribed"]
 Cursor = dict[str, Any]
@@ -42,6 +44,14 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
     inline: bool = False
 
 
+class Button(msgspec.Struct, frozen=True):
+    """A quick answer below a message; pressed, it comes back as a message whose text is `label`."""
+
+    label: str
+    value: str = ""
+    """What the provider hands back, at most 64 bytes (Bot API, `callback_data`); the label where empty."""
+
+
 class ThreadHints(msgspec.Struct, frozen=True, kw_only=True):
     """What a message says about the conversation it belongs to; all of it unverified."""
 
@@ -49,6 +59,8 @@ class ThreadHints(msgspec.Struct, frozen=True, kw_only=True):
     in_reply_to: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
     chat_id: str = ""
+    """The provider's id of the room all of this is said in (a group, a topic): one conversation for each. Empty where a
+    channel has no rooms besides its two ends."""
 
 
 class Raw(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +108,43 @@ class InboundMessage(msgspec.Struct, frozen=True, kw_only=True):
     sent_by_us: bool = False
     """It was found where only this inbox's own programs put what they have sent (a Sent folder)."""
     warnings: tuple[str, ...] = ()
+    identities: tuple[Address, ...] = ()
+    """Further addresses that the provider vouches are the sender's own (a contact he shared of himself)."""
+    source: str = ""
+    """Where the sender comes from, as the provider says (the parameter of a deep link)."""
+    album: str = ""
+    """Messages of one inbox with the same one are parts of one message, which is the first of them. Their files have no
+    content yet and are fetched."""
+
+
+class MessageChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody did with an earlier message, named by its `message_ref`: theirs or one of ours.
+
+    An edit carries the whole new text and files it adds. A reaction carries all that `sender` has on the message now:
+    none takes them back.
+    """
+
+    inbox_id: str
+    external_id: str
+    message_ref: str
+    change: Literal["edited", "deleted", "reaction"]
+    sender: Address | None = None
+    text: str = ""
+    html: str = ""
+    reactions: tuple[str, ...] = ()
+    at: datetime | None = None
+
+
+class ConsentChange(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody does not want messages any more, or wants them again: STOP and START, a bot blocked and let in again."""
+
+    inbox_id: str
+    external_id: str
+    address: Address
+    opted_out: bool
+    words: str = ""
+    """How he said so, for the record: what he wrote, or what the provider reports."""
+    at: datetime | None = None
 
 
 class DeliveryUpdate(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,7 +164,7 @@ class DeliveryUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """The notification itself, to be shown in the thread where a person should be able to read it."""
 
 
-InboundEvent = InboundMessage | DeliveryUpdate
+InboundEvent = InboundMessage | MessageChange | ConsentChange | DeliveryUpdate
 
 
 class OutboundMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,13 +187,19 @@ class OutboundMessage(msgspec.Struct, frozen=True, kw_only=True):
     auto_submitted: bool = False
     sent_at: datetime
     headers: Mapping[str, str] = {}
+    chat_id: str = ""
+    """The room to say it in (`ThreadHints.chat_id`), else it goes to `to`."""
+    buttons: tuple[Button, ...] = ()
 
 
 class Sent(msgspec.Struct, frozen=True, tag=True):
-    """The provider took it. `external_id` is the provider's id; `note` is its answer, for the record."""
+    """The provider took it. `external_id` is the provider's id, by which later events may name the message too; `note`
+    is its answer, for the record."""
 
     external_id: str
     note: str = ""
+    also: tuple[str, ...] = ()
+    """Further ids of the provider's, where the message left in several pieces."""
 
 
 class Retry(msgspec.Struct, frozen=True, tag=True):
@@ -162,6 +217,8 @@ class Rejected(msgspec.Struct, frozen=True, tag=True):
 
     code: str
     reason: str
+    opted_out: bool = False
+    """The recipient does not want messages from us (a STOP, a blocked bot)."""
 
 
 class Unknown(msgspec.Struct, frozen=True, tag=True):
@@ -186,14 +243,26 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Has Cc and Bcc."""
     attachments: bool = False
     max_text: int | None = None
-    """Longest text in the provider's own units, None for no limit."""
+    """Longest text in `text_units`, None for no limit. What is longer leaves in several pieces where `splits`."""
+    text_units: Literal["characters", "utf16", "segments"] = "characters"
+    """What a text is measured in: code points, UTF-16 units, or SMS segments of GSM-7 or UCS-2 (3GPP TS 23.038)."""
+    splits: bool = False
+    window_hours: int | None = None
+    """Free text may be sent only so long after the customer's last message (WhatsApp: 24), None for always."""
+    buttons: bool = False
+    reactions: bool = False
+    rooms: bool = False
+    """Has groups, which are conversations of their own (`ThreadHints.chat_id`)."""
+    hooks: bool = False
+    """Has `answer`: events come by webhook."""
     max_total_bytes: int | None = None
     edits: bool = False
     albums: bool = False
     calls: bool = False
     receipts: bool = False
+    """Says what became of a message after it was sent."""
     polls: bool = False
-    """Has `poll`; otherwise events come by webhook or door."""
+    """Has `poll`."""
 
 
 FieldKind = Literal["text", "email", "password", "number", "select", "checkbox"]
@@ -249,6 +318,12 @@ class Ports(Protocol):
     async def catch(self, message: bytes, sender: str, recipients: Sequence[str]) -> None:
         """Keep an outgoing mail on the catcher page instead of sending it (the built-in inbox)."""
 
+    def hook_url(self) -> str:
+        """The public address of this inbox's webhook, without a slash at its end.
+
+        `/word` and `?name=value` may be added to it and come back in `Raw.url`.
+        """
+
 
 @runtime_checkable
 class Adapter(Protocol):
@@ -274,6 +349,45 @@ class Adapter(Protocol):
         """Close connections; may be called while a poll is running, which then ends."""
 
 
+class HookReply(msgspec.Struct, frozen=True):
+    """The body of a webhook's 200 answer."""
+
+    body: bytes = b""
+    media_type: str = "text/plain"
+
+
+@runtime_checkable
+class HookedAdapter(Adapter, Protocol):
+    """An adapter whose provider calls us: POST (or GET) to `Ports.hook_url`. The host answers 403 where `verify` says
+    no, and otherwise 200 with `answer` only after the commit, so that a provider that hears nothing calls again."""
+
+    def answer(self, raw: Raw) -> HookReply:
+        """What the provider hears once the event is taken in. Pure and synchronous."""
+
+    async def connect(self) -> list[CheckStep]:
+        """Tell the provider our webhook's address, and say what happened."""
+
+
+@runtime_checkable
+class FetchingAdapter(Adapter, Protocol):
+    """An adapter whose attachments are fetched after the message that names them was taken in."""
+
+    async def fetch(self, ref: str, max_bytes: int) -> Attachment:
+        """The file `Attachment.ref` names, with its content.
+
+        Raises `Unreachable` where trying again may help, `Refused` where a person must act, and `ChannelError` where
+        the file cannot be had at all (gone, larger than `max_bytes`).
+        """
+
+
+@runtime_checkable
+class AskableAdapter(Adapter, Protocol):
+    """An adapter whose provider can be asked what became of a send nobody saw the end of."""
+
+    async def find_sent(self, out: OutboundMessage) -> SendResult:
+        """`Sent` where the provider has it, `Retry` where it certainly has not, else `Unknown`."""
+
+
 Known = Callable[[Sequence[str]], Awaitable[Collection[str]]]
 """Of some places (`Raw.url`), those that something was stored from."""
 
@@ -293,35 +407,6 @@ class PollingAdapter(Adapter, Protocol):
 
         Yields the places (`Raw.url`) the host does not know, and those of their messages that can be had now.
         """
-
-
-class Tokens(msgspec.Struct, frozen=True, kw_only=True):
-    """What an OAuth provider gave out. `refresh` is empty where the one we hold stays good."""
-
-    access: str
-    expires_in: int
-    """Seconds from now."""
-    refresh: str = ""
-
-
-class OAuthFlow(Protocol):
-    """How a person lets us into their account without giving a password (RFC 6749, PKCE by RFC 7636).
-
-    `settings` include the secret ones. `exchange` and `refresh` raise `Refused` where the provider said no for good and
-    `Unreachable` where trying again may help.
-    """
-
-    def wanted(self, settings: Mapping[str, Any]) -> bool:
-        """Whether these settings sign in this way."""
-
-    def authorize_url(self, settings: Mapping[str, Any], redirect_uri: str, state: str, challenge: str) -> str:
-        """Where to send the person; `challenge` is the S256 PKCE challenge."""
-
-    async def exchange(self, settings: Mapping[str, Any], code: str, redirect_uri: str, verifier: str) -> Tokens:
-        """The code the person came back with, for tokens."""
-
-    async def refresh(self, settings: Mapping[str, Any], refresh_token: str) -> Tokens:
-        """A new access token."""
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from aiohttp import web
 from inbox.accounts.web import AccountPages
 from inbox.conversations.web import ConversationPages
 from inbox.conversations.web_dead_letters import DeadLetterPages
+from inbox.conversations.web_hooks import HookPages
 from inbox.customers.web import CustomerPages
 from inbox.inboxes.web import InboxPages
 from inbox.web import application
@@ -40,5 +41,6 @@ def routes(house: House, door: tuple[str, int]) -> list[Route]:
             door=door,
         ),
         DeadLetterPages(house.ingest, house.inboxes),
+        HookPages(house.inboxes, house.ingest, settings.public_url),
     )
     return [route for room in rooms for route in room.routes()]

@@ -17,12 +17,13 @@ from inbox.core.errors import Unavailable
 from inbox.wiring import House, open_house
 from workers.deliver import Deliver
 from workers.door import DoorWorker
+from workers.fetch import FetchWorker
 from workers.housekeep import Housekeep
 from workers.receive import Receive
 
 log = structlog.get_logger()
 
-ROLES = ("receive", "deliver", "housekeep")
+ROLES = ("receive", "fetch", "deliver", "housekeep")
 DRAIN_SECONDS = 5.0
 """For requests of pages to be answered."""
 FINISH_SECONDS = 40.0
@@ -74,6 +75,8 @@ async def _workers(house: House, roles: Sequence[str]) -> list[Role]:
                 max_bytes=settings.max_message_bytes,
             )
         )
+    if "fetch" in roles:
+        workers.append(FetchWorker(house.fetching))
     if "deliver" in roles:
         workers.append(Deliver(house.delivery, house.dispatcher))
     if "housekeep" in roles:

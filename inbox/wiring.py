@@ -19,6 +19,7 @@ from inbox.accounts.service import AccountService
 from inbox.accounts.store import AccountStore
 from inbox.conversations.delivery import DeliveryService
 from inbox.conversations.drafts import DraftService
+from inbox.conversations.fetching import FetchingService
 from inbox.conversations.housekeeping import HousekeepingService
 from inbox.conversations.ingest import IngestService
 from inbox.conversations.ingest_lookup import Stores
@@ -26,6 +27,7 @@ from inbox.conversations.receiving import ReceivingService
 from inbox.conversations.replies import ReplyService
 from inbox.conversations.service import ConversationService
 from inbox.conversations.store import ConversationStore
+from inbox.conversations.store_fetches import FetchStore
 from inbox.conversations.store_outbox import AutoReplies, Buckets, OutboxStore
 from inbox.conversations.store_raw import RawStore
 from inbox.core import embedded
@@ -68,6 +70,7 @@ class House(msgspec.Struct, frozen=True, kw_only=True):
     replies: ReplyService
     ingest: IngestService
     receiving: ReceivingService
+    fetching: FetchingService
     delivery: DeliveryService
     housekeeping: HousekeepingService
     outbox: OutboxStore
@@ -111,8 +114,8 @@ async def _furnish(
     owner = f"{socket.gethostname()}:{os.getpid()}:{new_id()}"
     await Schema(mongo, MIGRATIONS).upgrade(owner)
     await events.prepare(settings.events_days)
-    auto_replies = AutoReplies(mongo)
-    for part in (files, account_store, inbox_store, customer_store, store, outbox, raws, auto_replies):
+    auto_replies, fetches = AutoReplies(mongo), FetchStore(mongo)
+    for part in (files, account_store, inbox_store, customer_store, store, outbox, raws, auto_replies, fetches):
         await part.prepare()
     if ended is not None:  # the data folder is ours alone: whoever held a lease before is dead
         await leases.release_all()
@@ -122,7 +125,16 @@ async def _furnish(
     await dispatcher.broker.startup()
     stack.push_async_callback(dispatcher.broker.shutdown)
     accounts = AccountService(account_store, events, session_days=settings.session_days, clock=clock)
-    inboxes = InboxService(inbox_store, keyring, files, leases, channels, clock=clock, queue=outbox.queued)
+    inboxes = InboxService(
+        inbox_store,
+        keyring,
+        files,
+        leases,
+        channels,
+        clock=clock,
+        queue=outbox.queued,
+        base_url=settings.base_url,
+    )
     stack.push_async_callback(inboxes.close)
     await inboxes.ensure_built_in()
     customers = CustomerService(mongo, customer_store, events, clock)
@@ -131,6 +143,7 @@ async def _furnish(
         raws=raws,
         outbox=outbox,
         auto_replies=auto_replies,
+        fetches=fetches,
         customers=customers,
         events=events,
         counters=counters,
@@ -180,6 +193,16 @@ async def _furnish(
         ),
         ingest=ingest,
         receiving=receiving,
+        fetching=FetchingService(
+            mongo,
+            store,
+            fetches,
+            files,
+            events,
+            inboxes,
+            max_bytes=settings.max_message_bytes,
+            clock=clock,
+        ),
         delivery=DeliveryService(
             mongo,
             store,

@@ -14,6 +14,7 @@ from playwright.async_api import Browser, async_playwright
 
 from inbox.core.errors import Unavailable
 from inbox.core.mongo import Mongo
+from tests.fixtures import logs
 from tests.fixtures.mongod import SharedMongod
 from tests.fixtures.requirements import require
 
@@ -46,6 +47,10 @@ def _shared_mongod_uri(config: pytest.Config) -> str:
 def pytest_configure_node(node: Any) -> None:
     """Tell a worker process where the database is (`node` is xdist's WorkerController)."""
     node.workerinput["mongo_uri"] = _shared_mongod_uri(node.config)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    logs.configure()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

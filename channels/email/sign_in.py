@@ -8,9 +8,9 @@ from typing import Any
 
 import aiohttp
 
-from channels.base import Tokens
 from channels.email import oauth
 from channels.email.settings import text
+from channels.signing_in import Tokens
 
 
 class SignIn:

@@ -24,10 +24,10 @@ from channels.base import (
     Unknown,
 )
 from inbox.conversations import gate
-from inbox.conversations.model import Message, State, Status, may_follow
-from inbox.conversations.store import ConversationStore
+from inbox.conversations.model import Message, Ref, State, Status, may_follow
+from inbox.conversations.store import ConversationStore, ref_id
 from inbox.conversations.store_outbox import Buckets, OutboxEntry, OutboxStore
-from inbox.conversations.threading import sign_bounce, sign_reply
+from inbox.conversations.threading import participants, sign_bounce, sign_reply
 from inbox.core.batch import Batcher
 from inbox.core.clock import Clock, utcnow
 from inbox.core.crypto import Keyring
@@ -267,6 +267,7 @@ class DeliveryService:
             bounce_token=sign_bounce(self._keyring, message.id),
             auto_submitted=message.auto_submitted,
             sent_at=message.sent_at or message.at,
+            chat_id=message.chat_id,
         )
 
     # --- records -----------------------------------------------------------------------------------------------
@@ -306,6 +307,7 @@ class DeliveryService:
             again: list[tuple[OutboxEntry, datetime]] = []
             changes: dict[str, Mapping[str, Any]] = {}
             events: list[Event] = []
+            refs: list[Ref] = []
             for item in outcomes:
                 due_at = self._retry_at(item, now) if item.entry.id in held else None
                 if due_at is not None:
@@ -315,17 +317,30 @@ class DeliveryService:
                 document = known.get(item.entry.id)
                 if document is None or not (item.entry.id in held or _is_taken_for_dead(item.entry, document)):
                     continue
+                refs += _provider_refs(item, document, now)
                 fields = _delivery_fields(item, due_at, now)
                 if may_follow(State(document["delivery"]["state"]), State(fields["state"])) or due_at is not None:
                     changes[item.entry.id] = fields
                     events.append(_state_event(item.entry, document, fields["state"], now))
             await self._outbox.settle(session, finished, again)
             await self._conversations.set_deliveries(session, changes)
+            await self._conversations.add_refs(session, refs)
+            await self._note_opt_outs(session, outcomes, known, now)
             await self._flag_failed(session, known, changes)
             await self._events.append(session, events)
 
         await self._mongo.transaction(work)
         return [None] * len(outcomes)
+
+    async def _note_opt_outs(
+        self, session: Session, outcomes: Sequence[_Outcome], known: Mapping[str, Mapping[str, Any]], now: datetime
+    ) -> None:
+        """The provider says that the recipient wants no messages from us."""
+        for item in outcomes:
+            if isinstance(item.result, Rejected) and item.result.opted_out and item.entry.id in known:
+                for to in known[item.entry.id]["to"]:
+                    key, words = f"{to['kind']}:{to['value']}", item.result.reason
+                    await self._customers.set_consent(session, key, opted_out=True, words=words, at=now)
 
     async def _flag_failed(
         self, session: Session, known: Mapping[str, Mapping[str, Any]], changes: Mapping[str, Mapping[str, Any]]
@@ -383,6 +398,25 @@ def _delivery_fields(item: _Outcome, due_at: datetime | None, now: datetime) -> 
         case Unknown():
             fields |= {"state": State.UNCONFIRMED.value, "reason": result.reason}
     return fields
+
+
+def _provider_refs(item: _Outcome, document: Mapping[str, Any], now: datetime) -> list[Ref]:
+    """By what the provider calls a sent message, later events (a reaction, a receipt) find it."""
+    if not isinstance(item.result, Sent):
+        return []
+    names = {item.result.external_id, *item.result.also} - {"", document["message_ref"]}
+    people = participants([f"{to['kind']}:{to['value']}" for field in ("to", "cc", "bcc") for to in document[field]])
+    return [
+        Ref(
+            id=ref_id(document["inbox_id"], name),
+            conversation_id=document["conversation_id"],
+            message_id=item.entry.id,
+            at=now,
+            participants=people,
+            outbound=True,
+        )
+        for name in sorted(names)
+    ]
 
 
 def _state_event(entry: OutboxEntry, document: Mapping[str, Any], state: str, now: datetime) -> Event:

@@ -12,7 +12,8 @@ import structlog
 
 from channels.base import Adapter, InboundEvent, InboundMessage, Raw
 from inbox.accounts.model import Actor, Permission
-from inbox.conversations.ingest_group import ACTOR, Group
+from inbox.conversations.ingest_entry import ACTOR
+from inbox.conversations.ingest_group import Group
 from inbox.conversations.ingest_lookup import Arrival, Stores
 from inbox.conversations.model import DeadLetter, FileRef
 from inbox.conversations.paging import decode_cursor
@@ -22,6 +23,7 @@ from inbox.core.clock import Clock, utcnow
 from inbox.core.errors import NotFound, Unavailable
 from inbox.core.events import Event, EventType
 from inbox.core.files import Files
+from inbox.core.ids import new_id
 from inbox.core.mongo import DriverError, Duplicate, Mongo, Session, is_transient, storable
 from inbox.inboxes.service import InboxService
 
@@ -225,19 +227,21 @@ class IngestService:
         """Attachments are stored before the transaction; should it fail, the sweep removes them."""
         files = []
         for item in arrival.message.attachments if arrival.message else ():
-            stored = await self._files.put(
-                item.content or b"", name=item.name, media_type=item.media_type, owner=arrival.message_id
+            file = FileRef(
+                id=new_id(),
+                name=item.name,
+                media_type=item.media_type,
+                size=item.size,
+                content_id=item.content_id,
+                inline=item.inline,
+                state="pending",
             )
-            files.append(
-                FileRef(
-                    id=stored.id,
-                    name=item.name,
-                    media_type=item.media_type,
-                    size=stored.size,
-                    content_id=item.content_id,
-                    inline=item.inline,
+            if item.content is not None or not item.ref:
+                stored = await self._files.put(
+                    item.content or b"", name=item.name, media_type=item.media_type, owner=arrival.message_id
                 )
-            )
+                file = msgspec.structs.replace(file, id=stored.id, size=stored.size, state="")
+            files.append(file)
         return msgspec.structs.replace(arrival, files=tuple(files))
 
     async def _commit(self, arrivals: Sequence[Arrival], keys: Sequence[str]) -> None:

@@ -8,20 +8,22 @@ from typing import Any
 
 import msgspec
 
-from channels.base import Address, DeliveryUpdate, InboundMessage
+from channels.base import Address, ConsentChange, DeliveryUpdate, InboundMessage, MessageChange
 from inbox.conversations import outgoing as out
+from inbox.conversations.ingest_entry import ACTOR, as_stored, changed, entry, with_part
 from inbox.conversations.ingest_lookup import (
     Arrival,
     Known,
     Stores,
+    album_ref,
     auto_reply_to,
     customer_address,
     names,
     sent_elsewhere,
 )
+from inbox.conversations.ingest_writes import Writes
 from inbox.conversations.model import (
     Conversation,
-    Delivery,
     FileRef,
     Message,
     MessageKind,
@@ -32,7 +34,7 @@ from inbox.conversations.model import (
     next_at,
 )
 from inbox.conversations.store import ref_id
-from inbox.conversations.store_outbox import OutboxEntry
+from inbox.conversations.store_fetches import Fetch
 from inbox.conversations.threading import (
     Candidates,
     Join,
@@ -44,10 +46,6 @@ from inbox.core.events import Event, EventType
 from inbox.core.ids import digest, new_id
 from inbox.core.mongo import Session
 
-ACTOR = "system:receive"
-LONGEST_TEXT = 500_000
-LONGEST_HTML = 2_000_000
-"""Characters kept beside the raw source: a document holds 16 MB (MongoDB's limit) and a page far less."""
 AUTO_REPLY_EVERY = timedelta(hours=24)
 _STATES = {"accepted": State.SENT, "delivered": State.DELIVERED, "read": State.READ}
 _STATES |= {"bounced": State.BOUNCED, "failed": State.FAILED}
@@ -61,19 +59,9 @@ class Group:
         self._session = session
         self._now = now
         self._known = Known(stores, session)
-        self._created: list[str] = []
-        self._changed: set[str] = set()
-        self._messages: list[Message] = []
-        self._new_refs: list[Ref] = []
-        self._outbox: list[OutboxEntry] = []
-        self._receipts: dict[str, dict[str, Any]] = {}
+        self._new = Writes(stores, session, self._known, now)
         self._earlier: Mapping[str, Mapping[str, Any]] = {}
         """Receipts of what was taken in before."""
-        self._events: list[Event] = []
-        self._deliveries: dict[str, dict[str, Any]] = {}
-        self._bounced: dict[str, str] = {}
-        self._opted_out: set[str] = set()
-        self._answered: set[str] = set()
 
     async def take(self, arrivals: Sequence[Arrival]) -> None:
         """Take in what has no receipt yet."""
@@ -83,19 +71,26 @@ class Group:
         if fresh:
             await self._known.load(fresh)
             for item in fresh:
-                if item.receipt_id not in self._receipts:
+                if item.receipt_id not in self._new.receipts:
                     self._take_one(item)
-            await self._write()
+            await self._new.write()
 
     # --- deciding ----------------------------------------------------------------------------------------------
 
     def _take_one(self, item: Arrival) -> None:
         conversation_id = ""
-        if isinstance(item.event, DeliveryUpdate):
-            conversation_id = self._take_update(item, item.event)
-        elif not (item.event.from_self and self._is_ours(item, item.event)):
-            conversation_id = self._take_message(item, item.event, self._join(item, item.event))
-        self._receipts[item.receipt_id] = {
+        match item.event:
+            case DeliveryUpdate():
+                conversation_id = self._take_update(item, item.event)
+            case MessageChange():
+                conversation_id = self._take_change(item, item.event)
+            case ConsentChange():
+                self._new.consents.append(item.event)
+            case InboundMessage() if not (item.event.from_self and self._is_ours(item, item.event)):
+                conversation_id = self._take_part(item, item.event) or self._take_message(
+                    item, item.event, self._join(item, item.event)
+                )
+        self._new.receipts[item.receipt_id] = {
             "_id": item.receipt_id,
             "raw_id": item.raw_id,
             "message_id": item.message_id,
@@ -135,11 +130,14 @@ class Group:
         )
 
     def _take_message(self, item: Arrival, message: InboundMessage, join: Join) -> str:
-        customer_id, name = self._known.people.customer_of(customer_address(item.inbox, message), self._now)
+        people = self._known.people
+        customer_id, name = people.customer_of(customer_address(item.inbox, message), self._now, message.source)
+        for address in message.identities:
+            people.link(customer_id, address, self._now)
         is_new = join.conversation is None
         conversation = join.conversation or self._new_conversation(item, message, customer_id, name)
         at = self._now if is_new else next_at(conversation, self._now)
-        entry = self._entry(item, message, conversation.id, join.reason, at)
+        added = entry(item, message, conversation.id, join.reason, at, self._now)
         own = sent_elsewhere(item.inbox, message)
         automatic = message.auto_reply or own
         status = conversation.status if is_new else status_after(conversation, automatic=automatic)
@@ -149,17 +147,79 @@ class Group:
             updated_at=at,
             status=status,
             snoozed_until=conversation.snoozed_until if status is Status.SNOOZED else None,
-            excerpt=out.excerpt(entry.text or message.subject),
+            excerpt=out.excerpt(added.text or message.subject),
             unread=conversation.unread if stays_read else True,
-            last_kind=entry.kind,
-            has_attachments=conversation.has_attachments or any(map(_is_a_file, entry.attachments)),
+            last_kind=added.kind,
+            has_attachments=conversation.has_attachments or any(map(_is_a_file, added.attachments)),
         )
         self._known.latest[item.inbox.id, conversation.customer_id] = conversation.id
-        self._add(entry)
-        self._tell(EventType.MESSAGE_RECEIVED, conversation, entry.id, {"joined_by": join.reason})
+        self._add(added)
+        self._fetch_files(item, message, added)
+        if message.album:
+            self._refer(album_ref(item.inbox.id, message.album), added)
+        self._tell(EventType.MESSAGE_RECEIVED, conversation, added.id, {"joined_by": join.reason})
         if is_new:
-            self._auto_reply(item, message, conversation, entry)
+            self._auto_reply(item, message, conversation, added)
         return conversation.id
+
+    def _take_part(self, item: Arrival, message: InboundMessage) -> str:
+        """A further part of an album goes to its first. Answers the conversation, or nothing where it is none."""
+        ref = self._known.refs.get(album_ref(item.inbox.id, message.album)) if message.album else None
+        first = self._message(ref.message_id) if ref else None
+        if first is None or first.sender != message.sender:
+            return ""
+        self._change(first, with_part(first, message, item.files))
+        if message.message_ref:
+            self._refer(ref_id(item.inbox.id, message.message_ref), first)
+        self._fetch_files(item, message, first)
+        conversation = self._update(self._known.conversations[first.conversation_id], has_attachments=True)
+        self._tell(EventType.MESSAGE_CHANGED, conversation, first.id, {"change": "part"})
+        return conversation.id
+
+    def _take_change(self, item: Arrival, change: MessageChange) -> str:
+        """An edit, a deletion or a reaction; of a message nobody here has seen nothing can be changed."""
+        ref = self._known.refs.get(ref_id(item.inbox.id, change.message_ref))
+        message = self._message(ref.message_id) if ref else None
+        fields = changed(message, change, self._now) if message else {}
+        if message is None or not fields:
+            return message.conversation_id if message else ""
+        conversation = self._known.conversations[message.conversation_id]
+        shown: dict[str, Any] = {}
+        if change.change == "edited" and message.kind is MessageKind.IN:
+            shown["unread"] = True  # what it says now nobody has read
+        if "text" in fields and conversation.excerpt == out.excerpt(message.text):
+            shown["excerpt"] = out.excerpt(fields["text"])
+        self._change(message, fields)
+        conversation = self._update(conversation, **shown)
+        self._tell(EventType.MESSAGE_CHANGED, conversation, message.id, {"change": change.change})
+        return conversation.id
+
+    def _message(self, message_id: str) -> Message | None:
+        return self._new.messages.get(message_id) or self._known.changing.get(message_id)
+
+    def _change(self, message: Message, fields: dict[str, Any]) -> None:
+        after = msgspec.structs.replace(message, **fields)
+        if message.id in self._new.messages:
+            self._new.messages[message.id] = after
+        else:
+            self._known.changing[message.id] = after
+            self._new.changes[message.id] = self._new.changes.get(message.id, {}) | as_stored(fields)
+
+    def _fetch_files(self, item: Arrival, message: InboundMessage, target: Message) -> None:
+        """What the provider still holds is fetched after the commit."""
+        for wanted, file in zip(message.attachments, item.files, strict=False):
+            if file.state == "pending":
+                fetch = Fetch(
+                    id=file.id,
+                    inbox_id=target.inbox_id,
+                    conversation_id=target.conversation_id,
+                    message_id=target.id,
+                    ref=wanted.ref,
+                    due_at=self._now,
+                    first_at=self._now,
+                    leased_until=self._now,
+                )
+                self._new.fetches.append(fetch)
 
     def _new_conversation(self, item: Arrival, message: InboundMessage, customer_id: str, name: str) -> Conversation:
         conversation = Conversation(
@@ -176,52 +236,14 @@ class Group:
             unread=not sent_elsewhere(item.inbox, message),
             chat_id=message.thread.chat_id,
         )
-        self._created.append(conversation.id)
+        self._new.created.append(conversation.id)
         self._known.conversations[conversation.id] = conversation
         if message.thread.chat_id:
             self._known.chats[item.inbox.id, message.thread.chat_id] = conversation.id
         self._tell(EventType.CONVERSATION_CREATED, conversation)
         return conversation
 
-    def _entry(
-        self, item: Arrival, message: InboundMessage, conversation_id: str, reason: str, at: datetime
-    ) -> Message:
-        own = sent_elsewhere(item.inbox, message)
-        text = (message.reply_text or message.text)[:LONGEST_TEXT]
-        full_text = message.text[:LONGEST_TEXT]
-        html = message.html if len(message.html) <= LONGEST_HTML else ""
-        warnings = message.warnings
-        if len(message.text) > LONGEST_TEXT or html != message.html:
-            warnings = (*warnings, "The message is too long to be shown whole; its original has all of it.")
-        if message.from_self and not own:
-            warnings = (*warnings, "It names our own address as its sender. It was not sent from here.")
-        return Message(
-            id=item.message_id,
-            conversation_id=conversation_id,
-            inbox_id=item.inbox.id,
-            kind=MessageKind.OUT if own else MessageKind.IN,
-            at=at,
-            sent_at=message.sent_at,
-            message_ref=message.message_ref,
-            author_id="" if not own else ACTOR,
-            sender=message.sender,
-            to=message.to,
-            cc=message.cc,
-            reply_to=message.reply_to,
-            subject=message.subject,
-            text=text,
-            full_text=full_text if full_text != text else "",
-            html=html,
-            attachments=item.files,
-            auto_submitted=message.auto_submitted,
-            joined_by=reason,
-            warnings=warnings,
-            raw_id=item.raw_id,
-            references=(*message.thread.references, *message.thread.in_reply_to)[-100:],
-            delivery=Delivery(state=State.SENT, at=self._now) if own else None,
-        )
-
-    def _auto_reply(self, item: Arrival, message: InboundMessage, conversation: Conversation, entry: Message) -> None:
+    def _auto_reply(self, item: Arrival, message: InboundMessage, conversation: Conversation, added: Message) -> None:
         """Answer the first message of a conversation, but no address more often than `AUTO_REPLY_EVERY` (RFC 3834)."""
         inbox, to = item.inbox, auto_reply_to(item.inbox, message)
         if to is None:
@@ -231,7 +253,7 @@ class Group:
         if last is not None and self._now - last < AUTO_REPLY_EVERY:
             return
         self._known.auto_replied[guard] = self._now
-        self._answered.add(guard)
+        self._new.answered.add(guard)
         answer, queued, ref = out.outgoing(
             message_id=new_id(),
             conversation=conversation,
@@ -242,13 +264,13 @@ class Group:
             subject=_answer_subject(message.subject),
             text=inbox.auto_reply,
             html="",
-            answered=entry,
+            answered=added,
             auto_submitted=True,
             now=self._now,
         )
-        self._messages.append(answer)
-        self._outbox.append(queued)
-        self._new_refs.append(ref)
+        self._new.messages[answer.id] = answer
+        self._new.outbox.append(queued)
+        self._new.refs.append(ref)
         self._tell(EventType.MESSAGE_QUEUED, conversation, answer.id)
 
     def _take_update(self, item: Arrival, update: DeliveryUpdate) -> str:
@@ -262,7 +284,7 @@ class Group:
         new = _STATES.get(update.state)
         if new is not None and self._moves(item, update, target, new):
             fields = {"state": new.value, "at": update.at or self._now, "reason": update.reason, "code": update.code}
-            self._deliveries[message_id] = fields
+            self._new.deliveries[message_id] = fields
             document["delivery"] = document["delivery"] | fields
             if new in (State.BOUNCED, State.FAILED):
                 conversation = self._reopen(conversation)
@@ -270,9 +292,9 @@ class Group:
         recipient = f"{item.capabilities.address_kind}:{update.recipient}"
         if any(recipient == f"{to['kind']}:{to['value']}" for name in ("to", "cc", "bcc") for to in document[name]):
             if update.state == "bounced" and update.permanent:
-                self._bounced[recipient] = update.reason or update.code
+                self._new.bounced[recipient] = update.reason or update.code
             elif update.state in ("complained", "unsubscribed"):
-                self._opted_out.add(recipient)
+                self._new.opted_out.add(recipient)
         if notice is not None:
             self._take_notice(item, notice, conversation)
         return conversation.id
@@ -289,7 +311,7 @@ class Group:
 
     def _take_notice(self, item: Arrival, notice: InboundMessage, conversation: Conversation | None) -> str:
         receipt_id = digest(item.inbox.id, notice.external_id)
-        taken = self._receipts.get(receipt_id) or self._earlier.get(receipt_id)
+        taken = self._new.receipts.get(receipt_id) or self._earlier.get(receipt_id)
         if taken is not None:
             return str(taken["conversation_id"])
         if conversation is None:
@@ -297,14 +319,14 @@ class Group:
         else:
             conversation = self._known.conversations[conversation.id]
             at = next_at(conversation, self._now)
-            entry = self._entry(item, notice, conversation.id, "bounce", at)
-            excerpt = out.excerpt(entry.text)
-            self._update(conversation, updated_at=at, excerpt=excerpt, last_kind=entry.kind, unread=True)
-            self._add(entry)
-            self._tell(EventType.MESSAGE_RECEIVED, conversation, entry.id, {"joined_by": "bounce"})
+            added = entry(item, notice, conversation.id, "bounce", at, self._now)
+            excerpt = out.excerpt(added.text)
+            self._update(conversation, updated_at=at, excerpt=excerpt, last_kind=added.kind, unread=True)
+            self._add(added)
+            self._tell(EventType.MESSAGE_RECEIVED, conversation, added.id, {"joined_by": "bounce"})
             conversation_id = conversation.id
-        self._receipts[receipt_id] = {"_id": receipt_id, "raw_id": item.raw_id, "message_id": item.message_id}
-        self._receipts[receipt_id] |= {"conversation_id": conversation_id, "at": self._now}
+        self._new.receipts[receipt_id] = {"_id": receipt_id, "raw_id": item.raw_id, "message_id": item.message_id}
+        self._new.receipts[receipt_id] |= {"conversation_id": conversation_id, "at": self._now}
         return conversation_id
 
     def _sent_message(self, item: Arrival, update: DeliveryUpdate) -> tuple[str, dict[str, Any]] | None:
@@ -328,27 +350,31 @@ class Group:
         current = self._known.conversations[conversation.id]
         updated = msgspec.structs.replace(current, **changes, version=current.version + 1)
         self._known.conversations[conversation.id] = updated
-        self._changed.add(conversation.id)
+        self._new.changed.add(conversation.id)
         return updated
 
-    def _add(self, entry: Message) -> None:
-        self._messages.append(entry)
-        if not entry.message_ref or entry.sender is None:
-            return
+    def _add(self, added: Message) -> None:
+        self._new.messages[added.id] = added
+        if added.message_ref and added.sender is not None:
+            self._refer(ref_id(added.inbox_id, added.message_ref), added)
+
+    def _refer(self, key: str, message: Message) -> None:
+        """Let later events find a message by a reference."""
+        people = (message.sender, *message.to, *message.cc)
         ref = Ref(
-            id=ref_id(entry.inbox_id, entry.message_ref),
-            conversation_id=entry.conversation_id,
-            message_id=entry.id,
+            id=key,
+            conversation_id=message.conversation_id,
+            message_id=message.id,
             at=self._now,
-            participants=participants([entry.sender.key], [a.key for a in (*entry.to, *entry.cc)]),
+            participants=participants([address.key for address in people if address is not None]),
         )
-        self._new_refs.append(ref)
+        self._new.refs.append(ref)
         self._known.refs.setdefault(ref.id, ref)
 
     def _tell(
         self, kind: EventType, conversation: Conversation, message_id: str = "", data: dict[str, Any] | None = None
     ) -> None:
-        self._events.append(
+        self._new.events.append(
             Event(
                 type=kind,
                 at=self._now,
@@ -360,36 +386,6 @@ class Group:
                 data=data or {},
             )
         )
-
-    # --- writing -----------------------------------------------------------------------------------------------
-
-    async def _write(self) -> None:
-        stores, session = self._stores, self._session
-        await stores.raws.add_receipts(session, list(self._receipts.values()))
-        await self._known.people.save()
-        if self._created:
-            numbers = await stores.counters.take("conversation", len(self._created))
-            for conversation_id, number in zip(self._created, numbers, strict=True):
-                numbered = msgspec.structs.replace(self._known.conversations[conversation_id], number=number)
-                self._known.conversations[conversation_id] = numbered
-        created = set(self._created)
-        await stores.conversations.insert(session, [self._known.conversations[key] for key in self._created])
-        changed = [self._known.conversations[key] for key in self._changed - created]
-        await stores.conversations.replace(session, changed)
-        await stores.conversations.add_messages(session, self._messages)
-        await stores.conversations.add_refs(session, self._new_refs)
-        await stores.conversations.set_deliveries(session, self._deliveries)
-        await stores.outbox.add(session, self._outbox)
-        await stores.auto_replies.note(session, self._answered, self._now)
-        for key, why in self._bounced.items():
-            await stores.customers.came_back(session, key, why or "bounced")
-        for key in self._opted_out:
-            await stores.customers.opted_out(session, key)
-        for customer in self._known.people.created:
-            self._events.append(
-                Event(type=EventType.CUSTOMER_CREATED, at=self._now, actor=ACTOR, customer_id=customer.id)
-            )
-        await stores.events.append(session, self._events)
 
 
 def _answer_subject(subject: str) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
-from channels.base import Address, Capabilities, DeliveryUpdate, InboundEvent, InboundMessage
-from inbox.conversations.model import Conversation, FileRef, Ref
+from channels.base import Address, Capabilities, DeliveryUpdate, InboundEvent, InboundMessage, MessageChange
+from inbox.conversations.model import Conversation, FileRef, Message, Ref
 from inbox.conversations.store import ConversationStore, ref_id
+from inbox.conversations.store_fetches import FetchStore
 from inbox.conversations.store_outbox import AutoReplies, OutboxStore
 from inbox.conversations.store_raw import RawStore
 from inbox.conversations.threading import BOUNCE_TOKEN, REPLY_TOKEN
@@ -40,7 +41,9 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def message(self) -> InboundMessage | None:
         """The message to be shown: the event itself, or the notice that told of it."""
-        return self.event if isinstance(self.event, InboundMessage) else self.event.notice
+        if isinstance(self.event, InboundMessage):
+            return self.event
+        return self.event.notice if isinstance(self.event, DeliveryUpdate) else None
 
     @property
     def receipt_ids(self) -> set[str]:
@@ -54,6 +57,7 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     conversations: ConversationStore
     raws: RawStore
     outbox: OutboxStore
+    fetches: FetchStore
     auto_replies: AutoReplies
     customers: CustomerService
     events: EventStore
@@ -76,6 +80,8 @@ class Known:
         """Conversation ids by (inbox id, chat id)."""
         self.sent: dict[str, dict[str, Any]] = {}
         """Outbound messages that updates are about."""
+        self.changing: dict[str, Message] = {}
+        """Messages that changes and further parts of albums are about."""
         self.auto_replied: dict[str, datetime] = {}
 
     async def load(self, arrivals: Sequence[Arrival]) -> None:
@@ -85,16 +91,21 @@ class Known:
         updates = [(item, item.event) for item in arrivals if isinstance(item.event, DeliveryUpdate)]
         wanted = {ref_id(item.inbox.id, ref) for item, message in messages for ref in names(message)}
         wanted |= {ref_id(item.inbox.id, update.message_ref) for item, update in updates if update.message_ref}
+        touched = {key for item in arrivals if (key := changed_ref(item))}
+        wanted |= touched
         self.refs = await store.refs(wanted, session) if wanted else {}
         sent = {ref.message_id for ref in self.refs.values() if ref.outbound}
         sent |= {message_id for _, update in updates if (message_id := self.bounce_target(update))}
         if updates and sent:
             self.sent = await store.states(session, sent)
+        changing = {ref.message_id for key, ref in self.refs.items() if key in touched}
+        self.changing = await store.messages(changing, session) if changing else {}
         ids = {ref.conversation_id for ref in self.refs.values()}
         ids |= {document["conversation_id"] for document in self.sent.values()}
         ids |= {token for _, message in messages if (token := self.reply_target(message))}
         self.conversations = await store.get_many(ids, session) if ids else {}
         people = {customer_address(item.inbox, message).key for item, message in messages}
+        people |= {address.key for _, message in messages for address in message.identities}
         await self.people.load(people)
         for inbox_id, customers in self._customers_by_inbox(messages).items():
             for customer_id, conversation in (await store.latest_of(session, inbox_id, customers)).items():
@@ -131,6 +142,19 @@ class Known:
         """The message a valid bounce token names, else empty."""
         token = update.bounce_token
         return (self._stores.keyring.unsign(BOUNCE_TOKEN, token) or "") if token else ""
+
+
+def changed_ref(item: Arrival) -> str:
+    """The reference's id of the earlier message that an event changes or adds to, else empty."""
+    if isinstance(item.event, MessageChange):
+        return ref_id(item.inbox.id, item.event.message_ref)
+    album = item.event.album if isinstance(item.event, InboundMessage) else ""
+    return album_ref(item.inbox.id, album) if album else ""
+
+
+def album_ref(inbox_id: str, album: str) -> str:
+    """The reference's id by which the parts of an album find its first."""
+    return ref_id(inbox_id, f"album:{album}")
 
 
 def names(message: InboundMessage) -> list[str]:

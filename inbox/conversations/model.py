@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -89,6 +89,9 @@ def sources_of(new: State) -> list[State]:
 
 
 MOST_PARTICIPANTS = 100
+MOST_VERSIONS = 20
+MOST_REACTIONS = 100
+FileState = Literal["", "pending", "failed"]
 
 
 class Ref(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +115,27 @@ class FileRef(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     content_id: str = ""
     inline: bool = False
+    state: FileState = ""
+    """`pending` while it is still to be fetched from the provider (its id then names the fetch), `failed` where it
+    could not be had, empty once it is here."""
+    reason: str = ""
+    """Why it could not be had."""
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """A message as it was before an edit."""
+
+    at: datetime
+    """When it was replaced."""
+    text: str = ""
+    html: str = ""
+
+
+class Reaction(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody put on a message."""
+
+    by: Address
+    emoji: tuple[str, ...]
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,6 +192,13 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """History put below an outbound message when it leaves."""
     data: dict[str, Any] = {}
     """Of a system entry: what changed, for its line of words."""
+    chat_id: str = ""
+    """The room it is said in, where the channel has rooms."""
+    versions: tuple[Version, ...] = ()
+    """What it said before its sender edited it, oldest first; the first and the newest `MOST_VERSIONS` - 1."""
+    deleted_at: datetime | None = None
+    """When its sender took it back; what it said is kept."""
+    reactions: tuple[Reaction, ...] = ()
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):

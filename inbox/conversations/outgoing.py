@@ -86,6 +86,7 @@ def outgoing(
         delivery=Delivery(state=State.QUEUED, at=now, due_at=due_at),
         in_reply_to=in_reply_to,
         references=references,
+        chat_id=conversation.chat_id,
     )
     entry = OutboxEntry(id=message_id, inbox_id=inbox.id, due_at=due_at, first_at=now, leased_until=now)
     ref = Ref(

@@ -183,9 +183,9 @@ class ConversationStore:
         document = await self._messages.find_one({"_id": message_id}, session=session)
         return from_document(document, Message) if document else None
 
-    async def messages(self, message_ids: Collection[str]) -> dict[str, Message]:
+    async def messages(self, message_ids: Collection[str], session: Session | None = None) -> dict[str, Message]:
         """Several messages by id."""
-        cursor = self._messages.find({"_id": {"$in": list(message_ids)}})
+        cursor = self._messages.find({"_id": {"$in": list(message_ids)}}, session=session)
         return {document["_id"]: from_document(document, Message) async for document in cursor}
 
     async def thread(self, conversation_id: str, before: tuple[datetime, str] | None, limit: int) -> list[Message]:

@@ -17,6 +17,7 @@ class EventType(StrEnum):
     MESSAGE_RECEIVED = "message.received"
     MESSAGE_QUEUED = "message.queued"
     MESSAGE_STATE = "message.state"
+    MESSAGE_CHANGED = "message.changed"
     NOTE_ADDED = "note.added"
     CONVERSATION_CREATED = "conversation.created"
     CONVERSATION_CHANGED = "conversation.changed"

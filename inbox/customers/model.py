@@ -7,6 +7,18 @@ from datetime import datetime
 import msgspec
 
 
+class Consent(msgspec.Struct, frozen=True, kw_only=True):
+    """One time somebody said whether he wants messages at an address; the proof."""
+
+    at: datetime
+    opted_out: bool
+    words: str = ""
+    """What he wrote, or what the provider reports."""
+
+
+MOST_CONSENTS = 50
+
+
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """An address a customer is known by. `id` is the address key, for example `email:ann@x.mn`."""
 
@@ -17,6 +29,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     undeliverable: str = ""
     """Why mail to it bounced for good, empty while it works."""
     opted_out: bool = False
+    consents: tuple[Consent, ...] = ()
+    """What was said about it, oldest first, the newest `MOST_CONSENTS`."""
 
     @property
     def kind(self) -> str:
@@ -40,6 +54,8 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
     language: str = ""
     timezone: str = ""
+    source: str = ""
+    """Where they came from first, as the provider said (the parameter of a deep link)."""
 
 
 def display_name(name: str, address: str) -> str:

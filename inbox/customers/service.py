@@ -13,9 +13,11 @@ from inbox.core.events import Event, EventType
 from inbox.core.ids import new_id
 from inbox.core.mongo import Mongo, Session
 from inbox.core.store import EventStore
-from inbox.customers.model import Customer, Identity, display_name
+from inbox.customers.model import Consent, Customer, Identity, display_name
 from inbox.customers.store import CustomerStore
 
+_LONGEST_WORDS = 500
+_LONGEST_SOURCE = 200
 _LONGEST = {"name": 200, "company": 200, "note": 10_000}
 
 
@@ -96,9 +98,10 @@ class CustomerService:
         """Note that messages to an address bounced for good."""
         await self._store.set_undeliverable(session, key, why)
 
-    async def opted_out(self, session: Session, key: str) -> None:
-        """Note that somebody complained or unsubscribed."""
-        await self._store.set_opted_out(session, key)
+    async def set_consent(self, session: Session, key: str, *, opted_out: bool, words: str, at: datetime) -> None:
+        """Note that somebody does not want messages at an address any more, or wants them again, and how he said so."""
+        consent = Consent(at=at, opted_out=opted_out, words=words[:_LONGEST_WORDS])
+        await self._store.set_consent(session, key, consent)
 
 
 class People:
@@ -115,6 +118,7 @@ class People:
         self._customers: list[Customer] = []
         self._identities: list[Identity] = []
         self._contacts: dict[str, datetime] = {}
+        self._sources: dict[str, str] = {}
 
     async def load(self, keys: Collection[str]) -> None:
         """Read the identities of the address keys and their customers' names."""
@@ -129,7 +133,7 @@ class People:
         identity = self._known.get(key)
         return identity.customer_id if identity else None
 
-    def customer_of(self, address: Address, at: datetime) -> tuple[str, str]:
+    def customer_of(self, address: Address, at: datetime, source: str = "") -> tuple[str, str]:
         """(customer id, name) of an address; a new customer where it was never seen, or where it names nobody."""
         customer_id = self.known(address.key) if address.value else None
         if customer_id is None:
@@ -143,7 +147,16 @@ class People:
                 self._identities.append(identity)
         else:
             self._contacts[customer_id] = max(at, self._contacts.get(customer_id, at))
+        if source:
+            self._sources.setdefault(customer_id, source[:_LONGEST_SOURCE])
         return customer_id, self._names.get(customer_id, address.value)
+
+    def link(self, customer_id: str, address: Address, at: datetime) -> None:
+        """Another address of a customer; one that is somebody else's stays his."""
+        if self.known(address.key) is None:
+            identity = Identity(id=address.key, customer_id=customer_id, name=address.name, first_seen=at)
+            self._known[address.key] = identity
+            self._identities.append(identity)
 
     @property
     def created(self) -> Iterable[Customer]:
@@ -155,3 +168,5 @@ class People:
         fresh = {customer.id for customer in self._customers}
         await self._store.insert(self._session, self._customers, self._identities)
         await self._store.touch(self._session, {k: at for k, at in self._contacts.items() if k not in fresh})
+        for customer_id, source in self._sources.items():
+            await self._store.set_source(self._session, customer_id, source)

@@ -8,8 +8,8 @@ from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument, UpdateOne
 
-from inbox.core.mongo import Mongo, Session, from_document, to_document
-from inbox.customers.model import Customer, Identity
+from inbox.core.mongo import Mongo, Session, from_document, to_document, to_value
+from inbox.customers.model import MOST_CONSENTS, Consent, Customer, Identity
 
 
 class CustomerStore:
@@ -83,9 +83,21 @@ class CustomerStore:
         """Note that mail to an address bounced for good, or, with an empty reason, that it works again."""
         await self._identities.update_one({"_id": key}, {"$set": {"undeliverable": why}}, session=session)
 
-    async def set_opted_out(self, session: Session, key: str) -> None:
-        """Note that somebody complained or unsubscribed."""
-        await self._identities.update_one({"_id": key}, {"$set": {"opted_out": True}}, session=session)
+    async def set_consent(self, session: Session, key: str, consent: Consent) -> None:
+        """Note what somebody said about messages to an address; an older word does not undo a newer one."""
+        await self._identities.update_one(
+            {"_id": key, "consents.at": {"$not": {"$gt": consent.at}}},
+            {
+                "$set": {"opted_out": consent.opted_out},
+                "$push": {"consents": {"$each": [to_value(consent)], "$slice": -MOST_CONSENTS}},
+            },
+            session=session,
+        )
+
+    async def set_source(self, session: Session, customer_id: str, source: str) -> None:
+        """Note where a customer came from, if that is not known yet."""
+        query = {"_id": customer_id, "source": {"$in": ["", None]}}
+        await self._customers.update_one(query, {"$set": {"source": source}}, session=session)
 
     async def find(self, prefix: str, limit: int) -> list[Customer]:
         """Customers by the beginning of a word of their name, or of an address."""

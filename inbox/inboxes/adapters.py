@@ -23,8 +23,9 @@ _CLOSE_SECONDS = 30
 class HostPorts:
     """What one inbox's adapter may ask of us (`channels.base.Ports`)."""
 
-    def __init__(self, inbox_id: str, accounts: OAuthAccounts, catcher: Catcher, checks: Checks) -> None:
+    def __init__(self, inbox_id: str, accounts: OAuthAccounts, catcher: Catcher, checks: Checks, base_url: str) -> None:
         self._inbox_id = inbox_id
+        self._base_url = base_url
         self._accounts = accounts
         self._catcher = catcher
         self._checks = checks
@@ -38,6 +39,15 @@ class HostPorts:
         caught = await self._catcher.catch(self._inbox_id, message, sender, recipients)
         await self._checks.loop_caught(self._inbox_id, caught.subject)
 
+    def hook_url(self) -> str:
+        """The public address of the inbox's webhook."""
+        return hook_url(self._base_url, self._inbox_id)
+
+
+def hook_url(base_url: str, inbox_id: str) -> str:
+    """Where a provider reaches an inbox."""
+    return f"{base_url}/hooks/{inbox_id}"
+
 
 class _Held(NamedTuple):
     version: int
@@ -47,7 +57,10 @@ class _Held(NamedTuple):
 class Adapters:
     """One adapter for each inbox in use, at the version of its settings."""
 
-    def __init__(self, catalogue: Catalogue, accounts: OAuthAccounts, catcher: Catcher, checks: Checks) -> None:
+    def __init__(
+        self, catalogue: Catalogue, accounts: OAuthAccounts, catcher: Catcher, checks: Checks, base_url: str
+    ) -> None:
+        self._base_url = base_url
         self._catalogue = catalogue
         self._accounts = accounts
         self._catcher = catcher
@@ -82,7 +95,7 @@ class Adapters:
 
     async def _build(self, inbox: Inbox) -> Adapter:
         channel = self._catalogue.channel(inbox.channel)
-        ports = HostPorts(inbox.id, self._accounts, self._catcher, self._checks)
+        ports = HostPorts(inbox.id, self._accounts, self._catcher, self._checks, self._base_url)
         return channel.build(inbox.id, await self._catalogue.full_settings(inbox), ports)
 
     async def _close_stale(self) -> None:

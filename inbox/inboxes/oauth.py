@@ -13,7 +13,8 @@ from datetime import timedelta
 import orjson
 import structlog
 
-from channels.base import OAuthFlow, Refused, Tokens, Unreachable
+from channels.base import Refused, Unreachable
+from channels.signing_in import OAuthFlow, Tokens
 from inbox.accounts.model import Actor, Permission
 from inbox.core.clock import Clock
 from inbox.core.crypto import Keyring

@@ -59,6 +59,7 @@ class InboxService:
         clock: Clock = utcnow,
         queue: QueueLength | None = None,
         cache_seconds: float = 1.0,
+        base_url: str = "",
     ) -> None:
         self.channels = channels
         self._store = store
@@ -68,7 +69,7 @@ class InboxService:
         self._accounts = OAuthAccounts(store, self._catalogue, self._health, keyring, leases, clock)
         self._catcher = Catcher(store, files, clock)
         self._checks = Checks(store, self._catalogue, self._health, clock)
-        self._adapters = Adapters(self._catalogue, self._accounts, self._catcher, self._checks)
+        self._adapters = Adapters(self._catalogue, self._accounts, self._catcher, self._checks, base_url)
 
     async def close(self) -> None:
         """Close every adapter of this process."""

@@ -17,6 +17,8 @@ class Access(Enum):
     """Who may ask for a route that no permission guards."""
 
     PUBLIC = "public"
+    HOOK = "hook"
+    """A machine that signs what it sends, and has no page of ours to take a token from."""
     SIGNED_IN = "signed in"
 
 

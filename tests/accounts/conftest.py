@@ -1,5 +1,5 @@
 """The site these tests visit."""
 
-from tests.fixtures.web import pytest_configure, site
+from tests.fixtures.web import site
 
-__all__ = ["pytest_configure", "site"]
+__all__ = ["site"]

@@ -14,6 +14,7 @@ class FakePorts:
         self.tokens = list(tokens)
         self.renewals = 0
         self.caught: list[tuple[bytes, str, list[str]]] = []
+        self.public = "https://inbox.example.mn"
 
     async def access_token(self, *, renew: bool = False) -> str:
         if renew:
@@ -25,3 +26,6 @@ class FakePorts:
 
     async def catch(self, message: bytes, sender: str, recipients: Sequence[str]) -> None:
         self.caught.append((message, sender, list(recipients)))
+
+    def hook_url(self) -> str:
+        return f"{self.public}/hooks/inbox-1"

@@ -19,10 +19,10 @@ from inbox.core.store import EventStore, Leases
 from inbox.inboxes.model import InboxForm
 from inbox.inboxes.service import InboxService
 from inbox.inboxes.store import InboxStore
-from tests.fixtures.web import pytest_configure, site
+from tests.fixtures.web import site
 from tests.inboxes.paper import PaperAdapter, PaperFlow, paper_channel
 
-__all__ = ["pytest_configure", "site"]
+__all__ = ["site"]
 
 ADMIN = Actor(id="agent-admin", name="Bold", role=Role.ADMIN)
 AGENT = Actor(id="agent-1", name="Saraa", role=Role.AGENT)

@@ -21,8 +21,8 @@ from channels.base import (
     Refused,
     SendResult,
     Sent,
-    Tokens,
 )
+from channels.signing_in import Tokens
 
 CAPABILITIES = Capabilities(address_kind="email", subjects=True)
 FIELDS = (

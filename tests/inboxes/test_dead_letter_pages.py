@@ -13,6 +13,7 @@ from inbox.accounts.model import Role
 from inbox.conversations.ingest import IngestService
 from inbox.conversations.ingest_lookup import Stores
 from inbox.conversations.store import ConversationStore
+from inbox.conversations.store_fetches import FetchStore
 from inbox.conversations.store_outbox import AutoReplies, OutboxStore
 from inbox.conversations.store_raw import RawStore
 from inbox.conversations.web_dead_letters import DeadLetterPages
@@ -43,6 +44,7 @@ async def desk(mongo: Mongo, room: Room, site: Site) -> AsyncIterator[Desk]:
         conversations=ConversationStore(mongo),
         raws=RawStore(mongo, files),
         outbox=OutboxStore(mongo),
+        fetches=FetchStore(mongo),
         auto_replies=AutoReplies(mongo),
         customers=CustomerService(mongo, people, events),
         events=events,

@@ -1,6 +1,6 @@
 // The customer beside the conversation: edited in place, saved when the field is left.
 import { call, fragment } from "./api";
-import { byId, find, on, wait } from "./dom";
+import { all, byId, find, on, wait } from "./dom";
 import { failed } from "./actions";
 import { morphInside } from "./morph";
 import { openId } from "./thread";
@@ -51,7 +51,9 @@ async function save(field: Field): Promise<void> {
 export async function refreshCustomer(): Promise<void> {
   const pane = byId("customer");
   const id = openId();
-  if (!pane || !id || pane.contains(document.activeElement)) return;
+  if (!pane || !id) return;
+  while (all(".edit-state", pane).some((state) => state.textContent !== "")) await wait(500); // it is still being read
+  if (pane.contains(document.activeElement)) return;
   const html = await fragment(`/conversations/${id}/customer`);
   if (html !== null && openId() === id && !pane.contains(document.activeElement)) await morphInside(pane, html);
   initCustomer();
