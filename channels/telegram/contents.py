@@ -15,6 +15,7 @@ from channels.telegram.kinds import describe
 from channels.telegram.text import Entity, Formatted, read_formatted, utf16_length
 from channels.telegram.values import integer, items, mapping, string
 
+_TYPES = mimetypes.MimeTypes()  # made with the module: the first one reads files
 _UNFIT = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|\u202a-\u202e\u2066-\u2069\ud800-\udfff]+')
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,80}")
 _PHONE = re.compile(r"\+?[0-9]{5,15}")
@@ -148,7 +149,7 @@ def _audio(file: Mapping[str, Any]) -> Attachment | None:
     title = _UNFIT.sub(" ", " - ".join(part for part in parts if part)).strip(" .")[:150]
     if read is None or not title or string(file.get("file_name")):
         return read
-    return msgspec.structs.replace(read, name=f"{title}{mimetypes.guess_extension(read.media_type) or '.mp3'}")
+    return msgspec.structs.replace(read, name=f"{title}{_TYPES.guess_extension(read.media_type) or '.mp3'}")
 
 
 def _sticker(file: Mapping[str, Any]) -> Attachment | None:
@@ -161,7 +162,7 @@ def _sticker(file: Mapping[str, Any]) -> Attachment | None:
 
 def _named_for(name: str, kind: str, usual: str) -> str:
     """`name` with the ending of what it really is."""
-    ending = mimetypes.guess_extension(kind) if kind != usual else None
+    ending = _TYPES.guess_extension(kind) if kind != usual else None
     return f"{name.partition('.')[0]}{ending}" if ending else name
 
 

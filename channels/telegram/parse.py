@@ -39,6 +39,17 @@ def parse(raw: Raw, inbox_id: str, bot_id: int) -> list[InboundEvent]:
     return []
 
 
+def pressed(raw: Raw) -> str:
+    """The id of an update's callback query, which wants to be told that it was heard; empty for other updates."""
+    if b'"callback_query"' not in raw.body:
+        return ""
+    try:
+        update = msgspec.json.decode(raw.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    return string(mapping(mapping(update).get("callback_query")).get("id"))
+
+
 class _Reader:
     """Reads one update."""
 
