@@ -21,9 +21,6 @@ SETTINGS = frozenset({*shared.ACCOUNT, "21603", "21659", "21660", "21701", "2170
 BUSY = frozenset({*shared.BUSY, "21611", "63018", "63038"})
 """Refused for the moment only."""
 
-NOT_TAKEN = frozenset({"20503"})
-"""With a 5xx answer: Twilio says that it did not even begin."""
-
 _WORDS: Mapping[str, str] = {
     **shared.ACCOUNT,
     **shared.BUSY,
@@ -113,6 +110,11 @@ _WORDS: Mapping[str, str] = {
     "63051": "The WhatsApp sender is switched off. Please look at it in Twilio.",
     "63112": "Meta has locked the WhatsApp business account. Please look at it in Meta's business manager.",
 }
+
+
+def known(code: str) -> bool:
+    """Whether a code is one of those explained here."""
+    return code in _WORDS
 
 
 def explain(code: str, fallback: str = "") -> str:
