@@ -23,7 +23,9 @@ def e164(typed: str) -> str:
         number = phonenumbers.parse(typed)
     except phonenumbers.NumberParseException:
         return ""
-    if number.extension or not phonenumbers.is_possible_number(number):
+    # Not `is_possible_number`: it takes numbers without their area code, too.
+    possible = phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
+    if number.extension or not possible:
         return ""
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 

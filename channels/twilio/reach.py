@@ -49,8 +49,11 @@ def is_private_host(url: str) -> bool:
 
 def reachable(hook_url: str, api_url: str) -> bool:
     """Whether the API can call an address: a public one, or any where the API itself stands in a private network."""
-    scheme, _, rest = hook_url.partition("://")
-    if scheme not in ("http", "https") or not rest:
+    try:
+        split = urlsplit(hook_url)
+    except ValueError:
+        return False
+    if split.scheme not in ("http", "https") or not split.hostname:
         return False
     return not is_private_host(hook_url) or is_private_host(api_url)
 

@@ -201,7 +201,7 @@ def _wrong_scalar(name: str, schema: Schema, value: Any) -> Iterator[str]:
 def _is_uri(value: str) -> bool:
     split = urlsplit(value)
     if not split.scheme:
-        return value.startswith("/")  # Twilio calls its own relative ones URIs too
+        return value == "" or value.startswith("/")  # Twilio has empty ones (none) and relative ones of its own
     return split.scheme in ("http", "https") and bool(split.hostname) and "_" not in str(split.hostname)
 
 
