@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -14,6 +15,7 @@ from channels.sms.parse import callback_url, parse
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "twilio"
 HOOK = "https://inbox.example.mn/hooks/inbox-1"
+REPORTS = callback_url(HOOK, "ref-1@example.mn", 1, 1)
 CUSTOMER = "+97688001122"
 
 
@@ -32,7 +34,7 @@ def message(case: str) -> InboundMessage:
     return first
 
 
-def update(case: str, url: str = f"{HOOK}/status?ref=ref-1%40example.mn") -> DeliveryUpdate:
+def update(case: str, url: str = REPORTS) -> DeliveryUpdate:
     first = events(case, url)[0]
     assert isinstance(first, DeliveryUpdate)
     return first
@@ -166,7 +168,7 @@ def test_reasons_say_what_to_do() -> None:
 
 
 def test_a_report_of_an_opt_out_is_consent_too() -> None:
-    _, change = events("status_failed_21610", f"{HOOK}/status?ref=r")
+    _, change = events("status_failed_21610", REPORTS)
     assert isinstance(change, ConsentChange)
     assert change.opted_out
     assert change.address.value == CUSTOMER
@@ -174,9 +176,20 @@ def test_a_report_of_an_opt_out_is_consent_too() -> None:
 
 def test_a_report_without_our_reference_goes_by_twilios() -> None:
     assert update("status_delivered", HOOK).message_ref == sid(20)
-    assert update("status_delivered", f"{HOOK}?ref=forged").message_ref == sid(20), (
+    assert update("status_delivered", REPORTS.replace("/status", "")).message_ref == sid(20), (
         "only our own address names a message"
     )
+
+
+def test_an_address_of_reports_is_written_in_one_way_only() -> None:
+    """Proxies may write `%40` as `@` and the other way round, and Twilio signs what it calls."""
+    query = callback_url(HOOK, "<ref 1&2+é@example.mn>", 1, 2).partition("?")[2]
+    assert re.fullmatch("ref=[A-Za-z0-9_-]+&part=1-2", query)
+
+
+@pytest.mark.parametrize("ref", ["", "%", "a", "_w", "ref-1@example.mn", "%FF%FE"])
+def test_a_reference_that_is_none_is_left_out(ref: str) -> None:
+    assert update("status_delivered", f"{HOOK}/status?ref={ref}").message_ref == sid(20)
 
 
 def test_a_long_message_has_arrived_when_its_last_piece_has() -> None:

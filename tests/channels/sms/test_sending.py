@@ -29,7 +29,7 @@ async def test_a_message_leaves_with_our_reference(
     (message,) = twilio.sent
     assert result == Sent(message.sid, "queued")
     assert (message.to, message.from_, message.body) == (CUSTOMER, NUMBER, "Сайн байна уу?")
-    assert message.callback == "https://inbox.example.mn/hooks/inbox-1/status?ref=ref-1%40example.mn"
+    assert message.callback == "https://inbox.example.mn/hooks/inbox-1/status?ref=cmVmLTFAZXhhbXBsZS5tbg"
     assert point.passed == 1
 
 
