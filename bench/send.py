@@ -35,7 +35,8 @@ REPLIES = 300
 ROUNDS = 5
 """Odd, so that a median is one of them. Limit and product take turns in each."""
 _WRITING = 20
-_LOOK_SECONDS = 0.005
+_LOOK_SECONDS = 0.02
+"""Between looks whether all have left: to ask costs the database more than a reply does."""
 _START_SECONDS = 10
 _ANSWER = "<p>Thank you for your order. <b>We have sent it this morning</b>; it should be with you on Friday.</p>" * 4
 

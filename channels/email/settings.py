@@ -39,7 +39,7 @@ class EmailSettings(msgspec.Struct, frozen=True, kw_only=True):
     start: Literal["all", "new"] = "all"
     """What becomes of the mail a folder holds when it is first seen."""
     smtp: Server
-    connections: int = 4
+    connections: int = 10
     """How many to the SMTP server at once."""
     plus_addressing: bool = False
 
@@ -90,7 +90,7 @@ def read(settings: Mapping[str, Any]) -> EmailSettings:
         folders=folders(settings),
         start="new" if settings.get("start") == "new" else "all",
         smtp=smtp,
-        connections=preset.connections if preset else 4,
+        connections=preset.connections if preset else 10,
         plus_addressing=builtin or preset is not None or bool(settings.get("plus_addressing")),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import weakref
 from collections.abc import Sequence
 from typing import cast
 
@@ -48,6 +49,10 @@ class SmtpTiming(msgspec.Struct, frozen=True, kw_only=True):
     """How long an unused connection is kept."""
 
 
+class _TooMany(Exception):
+    """The server takes no further connection beside those it has of ours."""
+
+
 class SmtpSender:
     """An inbox's SMTP side."""
 
@@ -58,27 +63,26 @@ class SmtpSender:
         self._ports = ports
         self._timing = timing
         self._context = context
-        self._places = asyncio.Semaphore(settings.connections)
+        self._most = settings.connections
+        self._places = asyncio.Semaphore(self._most)
         self._idle: dict[Wire, asyncio.TimerHandle] = {}
+        self._connecting: set[asyncio.Future[None]] = set()
+        self._wires: weakref.WeakSet[Wire] = weakref.WeakSet()
         self._closed = False
 
     async def send(self, mail: Composed, message_ref: str, point_of_no_return: PointOfNoReturn) -> SendResult:
         """Send to all recipients or to none; see `Adapter.send`."""
-        async with self._places:
+        while True:
+            await self._places.acquire()
             try:
-                wire, refusal = await self._offer(mail)
-            except Refused as error:
-                return Retry(error.words, SETTINGS_RETRY, error.code, refused=True)
-            except Unreachable as error:
-                return Retry(error.words, None, error.code)
-            try:
-                result = refusal or await self._deliver(wire, mail.message, message_ref, point_of_no_return)
-                if not isinstance(result, Sent):
-                    await self._reset(wire)
+                result = await self._send(mail, message_ref, point_of_no_return)
+            except _TooMany:
+                self._most -= 1  # the place is given up for good, and the mail waits for one of the others
+                continue
             except BaseException:
-                wire.abort()
+                self._places.release()
                 raise
-            self._keep(wire)
+            self._places.release()
             return result
 
     async def check(self) -> list[CheckStep]:
@@ -96,6 +100,34 @@ class SmtpSender:
         for wire in list(self._idle):
             self._dismiss(wire)
 
+    async def _send(self, mail: Composed, message_ref: str, point_of_no_return: PointOfNoReturn) -> SendResult:
+        try:
+            wire, refusal = await self._offer(mail)
+        except Refused as error:
+            return Retry(error.words, SETTINGS_RETRY, error.code, refused=True)
+        except Unreachable as error:
+            if await self._has_others() and self._most > 1:
+                raise _TooMany from error  # it answers, but wants no more of us at once
+            return Retry(error.words, None, error.code)
+        try:
+            result = refusal or await self._deliver(wire, mail.message, message_ref, point_of_no_return)
+            if not isinstance(result, Sent):
+                await self._reset(wire)
+        except BaseException:
+            wire.abort()
+            raise
+        self._keep(wire)
+        return result
+
+    async def _has_others(self) -> bool:
+        """Whether the server serves another connection of ours, once those that are being made are made or not."""
+        while True:
+            if any(wire.is_open for wire in self._wires):
+                return True
+            if not self._connecting:
+                return False
+            await asyncio.wait(self._connecting, return_when=asyncio.FIRST_COMPLETED)
+
     async def _offer(self, mail: Composed) -> tuple[Wire, SendResult | None]:
         """A connection on which the envelope was given, and what the server had against it."""
         while (idle := self._take_idle()) is not None:
@@ -106,7 +138,13 @@ class SmtpSender:
             if not closing:
                 return idle, refusal
             idle.quit()
-        wire = await self._connect()
+        attempt: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._connecting.add(attempt)
+        try:
+            wire = await self._connect()
+        finally:
+            self._connecting.discard(attempt)
+            attempt.set_result(None)
         try:
             refusal, _ = await self._envelope(wire, mail)
         except Lost as error:
@@ -204,6 +242,7 @@ class SmtpSender:
         transport = cast("asyncio.Transport", client.transport)
         wire = Wire(transport, dict(client.esmtp_extensions))
         transport.set_protocol(wire)
+        self._wires.add(wire)
         return wire
 
     def _take_idle(self) -> Wire | None:

@@ -60,6 +60,11 @@ class Wire(asyncio.Protocol):
         """Whether another transaction may be tried: it stands, and nothing was said unasked (such as 421)."""
         return not (self._lost or self._transport.is_closing() or self._replies or self._buffer)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection stands."""
+        return not (self._lost or self._transport.is_closing())
+
     async def envelope(self, mail: bytes, recipients: Sequence[bytes], timeout: float) -> tuple[Reply, list[Reply]]:
         """MAIL and all RCPT; `timeout` seconds for each reply. Raises `Lost`.
 
@@ -87,11 +92,12 @@ class Wire(asyncio.Protocol):
         stuffed = message.replace(b"\r\n.", b"\r\n..")
         if stuffed.startswith(b"."):
             stuffed = b"." + stuffed
-        for at in range(0, len(stuffed), _CHUNK):
+        last = max(0, len(stuffed) - 1) // _CHUNK * _CHUNK
+        for at in range(0, last, _CHUNK):
             self._write(stuffed[at : at + _CHUNK])
             if not self._writable.is_set():
                 await self._drain(timeout)
-        self._write(b".\r\n")
+        self._write(stuffed[last:] + b".\r\n")
         reply = await self._reply(timeout)
         self.messages += 1
         return reply

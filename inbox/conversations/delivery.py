@@ -51,7 +51,7 @@ to take on one by one costs more than to send."""
 HEAVY_BYTES = 1024 * 1024
 HEAVY_AT_ONCE = 4
 """Messages with more than so much of files, of one inbox: each is in memory several times while it is being sent."""
-_LONGEST_WAIT = 0.5
+_LONGEST_WAIT = 0.1
 _CROWDED = timedelta(seconds=1)
 _LONGEST_REASON = 2000
 _LONGEST_CODE = 100
@@ -120,10 +120,19 @@ class DeliveryService:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         if not entries and (full or room <= 0):
-            held = len(self._tasks)
-            await asyncio.wait(self._tasks, timeout=_LONGEST_WAIT, return_when=asyncio.FIRST_COMPLETED)
-            return held
+            await self._until_there_is_room(full)
+            return len(self._sending) or 1
         return len(entries)
+
+    async def _until_there_is_room(self, full: Collection[str]) -> None:
+        """Until half of what an inbox had under way has left, but no longer than other inboxes may be kept waiting."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _LONGEST_WAIT
+        while self._tasks and (left := until - loop.time()) > 0:
+            await asyncio.wait(self._tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            under_way = Counter(entry.inbox_id for entry in self._sending.values())
+            if any(under_way[inbox_id] <= IN_FLIGHT_OF_ONE // 2 for inbox_id in full):
+                return
 
     async def renew(self) -> None:
         """Keep the leases of what is being sent; to be called every third of `lease_seconds`."""
@@ -273,16 +282,10 @@ class DeliveryService:
     # --- records -----------------------------------------------------------------------------------------------
 
     async def _mark(self, entries: Sequence[OutboxEntry]) -> list[BaseException | None]:
-        claims = {entry.id: entry.claim for entry in entries}
-        now = self._clock()
-
-        async def work(session: Session) -> set[str]:
-            held = await self._outbox.mark_sending(session, claims)
-            fields = {"state": State.SENDING.value, "at": now}
-            await self._conversations.set_deliveries(session, dict.fromkeys(held, fields))
-            return held
-
-        held = await self._mongo.transaction(work)
+        """The outbox's word is the one that counts, and is safe before anything leaves; what the thread shows follows
+        it. A transaction around both would cost three times as much, and every message waits for this."""
+        held = await self._outbox.mark_sending({entry.id: entry.claim for entry in entries})
+        await self._conversations.show_sending(held, self._clock())
         return [None if entry.id in held else LeaseLost(entry.id) for entry in entries]
 
     async def _record(self, outcome: _Outcome) -> None:
@@ -319,7 +322,7 @@ class DeliveryService:
                     continue
                 refs += _provider_refs(item, document, now)
                 fields = _delivery_fields(item, due_at, now)
-                if may_follow(State(document["delivery"]["state"]), State(fields["state"])) or due_at is not None:
+                if may_follow(_state_before(item, document), State(fields["state"])) or due_at is not None:
                     changes[item.entry.id] = fields
                     events.append(_state_event(item.entry, document, fields["state"], now))
             await self._outbox.settle(session, finished, again)
@@ -381,6 +384,12 @@ def _is_taken_for_dead(entry: OutboxEntry, document: Mapping[str, Any]) -> bool:
     """Whether all that is known of this very attempt is that its sender was not heard of any more."""
     delivery = document["delivery"]
     return State(delivery["state"]) is State.UNCONFIRMED and delivery["attempts"] == entry.attempts
+
+
+def _state_before(item: _Outcome, document: Mapping[str, Any]) -> State:
+    """What the thread shows, which may not have heard yet that the outbox has marked it."""
+    state = State(document["delivery"]["state"])
+    return State.SENDING if state is State.QUEUED and isinstance(item.result, Sent | Unknown) else state
 
 
 def _delivery_fields(item: _Outcome, due_at: datetime | None, now: datetime) -> dict[str, Any]:

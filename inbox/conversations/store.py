@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReplaceOne, ReturnDocument, UpdateOne
+from pymongo.write_concern import WriteConcern
 
-from inbox.conversations.model import Conversation, Draft, FileRef, Message, Ref, Status, View
+from inbox.conversations.model import Conversation, Draft, FileRef, Message, Ref, State, Status, View
 from inbox.core.ids import digest
 from inbox.core.mongo import Document, Mongo, Session, from_document, to_document, to_value
 
@@ -241,6 +242,12 @@ class ConversationStore:
         ]
         if updates:
             await self._messages.bulk_write(updates, ordered=False, session=session)
+
+    async def show_sending(self, message_ids: Collection[str], at: datetime) -> None:
+        """Show queued messages as being sent. Acknowledged by the primary alone: what counts stands in the outbox."""
+        query = {"_id": {"$in": list(message_ids)}, "delivery.state": State.QUEUED.value}
+        fields = {"delivery.state": State.SENDING.value, "delivery.at": at}
+        await self._messages.with_options(write_concern=WriteConcern(1)).update_many(query, {"$set": fields})
 
     async def sent_by_key(self, key: str) -> str:
         """The message that was sent under a composer's key, empty where there is none."""

@@ -48,14 +48,8 @@ class OutboxStore:
         await self._mongo.ensure(
             "outbox",
             [
-                IndexModel(
-                    [
-                        ("sending", ASCENDING),
-                        ("due_at", ASCENDING),
-                        ("leased_until", ASCENDING),
-                        ("inbox_id", ASCENDING),
-                    ]
-                ),
+                # Without the lease: every claim would write into it, and few entries are leased at a time.
+                IndexModel([("sending", ASCENDING), ("due_at", ASCENDING), ("inbox_id", ASCENDING)]),
                 IndexModel([("inbox_id", ASCENDING)]),
             ],
         )
@@ -81,14 +75,18 @@ class OutboxStore:
         claimed = self._outbox.find({"_id": {"$in": ids}, "claim": claim})
         return [from_document(document, OutboxEntry) for document in await claimed.to_list(limit)]
 
-    async def mark_sending(self, session: Session, claims: Mapping[str, str]) -> set[str]:
+    async def mark_sending(self, claims: Mapping[str, str]) -> set[str]:
         """Set `sending` on entries (id -> claim) whose claim still holds; answers those that now may be sent."""
-        held = await self.held(session, claims, sending=False)
-        if held:
-            await self._outbox.update_many({"_id": {"$in": list(held)}}, {"$set": {"sending": True}}, session=session)
-        return held
+        set_sending = {"$set": {"sending": True}}
+        result = await self._outbox.bulk_write(
+            [UpdateOne({"_id": key, "claim": claim, "sending": False}, set_sending) for key, claim in claims.items()],
+            ordered=False,
+        )
+        if result.modified_count == len(claims):
+            return set(claims)
+        return await self.held(None, claims, sending=True)
 
-    async def held(self, session: Session, claims: Mapping[str, str], **state: bool) -> set[str]:
+    async def held(self, session: Session | None, claims: Mapping[str, str], **state: bool) -> set[str]:
         """Those of the entries (id -> claim) whose claim still holds."""
         cursor = self._outbox.find({"_id": {"$in": list(claims)}, **state}, {"claim": 1}, session=session)
         documents = await cursor.to_list(len(claims))

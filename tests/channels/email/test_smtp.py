@@ -98,7 +98,25 @@ async def test_connections_at_once_are_bounded(sink: SmtpSink, sender: Make) -> 
     results = await asyncio.gather(*(send(each) for _ in range(40)))
     assert all(isinstance(result, Sent) for result in results)
     assert len(sink.mails) == 40
-    assert sink.connections <= 4
+    assert sink.connections <= 10
+
+
+async def test_a_server_that_takes_fewer_connections_gets_fewer_and_every_mail(sink: SmtpSink, sender: Make) -> None:
+    served: list[str] = []
+
+    def script(stage: str, peer: str) -> str | None:
+        if stage != "connect":
+            return None
+        served.append(peer)
+        return "421 too many" if len(served) > 3 else None
+
+    sink.script = script
+    each = sender(sink)
+    results = await asyncio.gather(*(send(each) for _ in range(40)))
+    assert all(isinstance(result, Sent) for result in results), "none has to wait for another try"
+    assert sink.connections == 10
+    assert all(isinstance(result, Sent) for result in await asyncio.gather(*(send(each) for _ in range(40))))
+    assert sink.connections == 10, "it is not asked for more again and again"
 
 
 async def test_an_unused_connection_is_given_back(sink: SmtpSink, certificates: Certificates) -> None:
