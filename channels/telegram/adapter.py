@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import mimetypes
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -27,6 +26,7 @@ from channels.base import (
 )
 from channels.telegram import checks
 from channels.telegram.client import ApiError, Client, Lost, NotLeft, Timing, TooLarge, explained
+from channels.telegram.contents import TYPES
 from channels.telegram.outgoing import MAX_FILE, MAX_TEXT
 from channels.telegram.pace import Limits
 from channels.telegram.parse import parse, pressed
@@ -51,9 +51,6 @@ CAPABILITIES = Capabilities(
 SECRET_HEADER = "x-telegram-bot-api-secret-token"  # noqa: S105  # a header's name
 MAX_DOWNLOAD = 20 * 2**20
 """What a bot may download (https://core.telegram.org/bots/api#getfile)."""
-
-
-_TYPES = mimetypes.MimeTypes()  # made with the module: the first one reads files
 
 
 class _File(msgspec.Struct):
@@ -117,7 +114,7 @@ class TelegramAdapter:
                 raise ChannelError(words, str(error.code)) from None
             raise explained(error) from None
         name = found.file_path.rpartition("/")[2]
-        media_type = _TYPES.guess_type(name)[0] or "application/octet-stream"
+        media_type = TYPES.guess_type(name)[0] or "application/octet-stream"
         return Attachment(name=name, media_type=media_type, size=len(content), content=content, ref=ref)
 
     async def check(self) -> list[CheckStep]:

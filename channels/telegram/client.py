@@ -21,6 +21,7 @@ from channels.base import ChannelError, Refused, Unreachable
 from channels.telegram.settings import TelegramSettings
 
 _OK = 200
+_NOT_FOUND = 404
 _GATEWAY_TIMEOUT = 504
 _CHUNK = 64 * 1024
 _ANSWER_BYTES = 50 * 2**20
@@ -110,10 +111,13 @@ class Client:
         return _read(status, content)
 
     async def download(self, path: str, max_bytes: int) -> bytes:
-        """A file by the path that `getFile` gave. Raises `ApiError`, `NotLeft`, `Lost`, and `TooLarge`."""
+        """A file by the path that `getFile` gave. Raises as `call`, and `TooLarge` or `ChannelError`."""
         status, content = await self._request("GET", self._files + path, self._timing.upload, max_bytes)
+        if status == _NOT_FOUND:
+            # Not `ApiError`, which would say that the token is unknown: it was good for the path a moment ago.
+            raise ChannelError("Telegram does not have this file any more", str(status))
         if status != _OK:
-            raise ApiError(status, f"The file cannot be had ({status})")
+            raise ApiError(status, f"HTTP status {status}")
         return content
 
     async def close(self) -> None:

@@ -15,7 +15,16 @@ from channels.telegram.kinds import describe
 from channels.telegram.text import Entity, Formatted, read_formatted, utf16_length
 from channels.telegram.values import integer, items, mapping, string
 
-_TYPES = mimetypes.MimeTypes()  # made with the module: the first one reads files
+TYPES = mimetypes.MimeTypes()  # made with the module: the first one reads files
+"""Media types and the endings of file names; with those of Telegram, which Python does not know everywhere."""
+for _kind, _endings in {
+    "audio/ogg": (".ogg", ".oga"),
+    "image/webp": (".webp",),
+    "video/webm": (".webm",),
+    "application/x-tgsticker": (".tgs",),
+}.items():
+    for _ending in _endings:
+        TYPES.add_type(_kind, _ending)
 _UNFIT = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|\u202a-\u202e\u2066-\u2069\ud800-\udfff]+')
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,80}")
 _PHONE = re.compile(r"\+?[0-9]{5,15}")
@@ -149,7 +158,7 @@ def _audio(file: Mapping[str, Any]) -> Attachment | None:
     title = _UNFIT.sub(" ", " - ".join(part for part in parts if part)).strip(" .")[:150]
     if read is None or not title or string(file.get("file_name")):
         return read
-    return msgspec.structs.replace(read, name=f"{title}{_TYPES.guess_extension(read.media_type) or '.mp3'}")
+    return msgspec.structs.replace(read, name=f"{title}{TYPES.guess_extension(read.media_type) or '.mp3'}")
 
 
 def _sticker(file: Mapping[str, Any]) -> Attachment | None:
@@ -162,7 +171,7 @@ def _sticker(file: Mapping[str, Any]) -> Attachment | None:
 
 def _named_for(name: str, kind: str, usual: str) -> str:
     """`name` with the ending of what it really is."""
-    ending = _TYPES.guess_extension(kind) if kind != usual else None
+    ending = TYPES.guess_extension(kind) if kind != usual else None
     return f"{name.partition('.')[0]}{ending}" if ending else name
 
 

@@ -70,6 +70,8 @@ class TelegramServer:
         """Set when a call hangs."""
         self.polling = asyncio.Event()
         """Set when somebody waits for updates."""
+        self.heard = asyncio.Event()
+        """Set when the bot answered that a button was pressed."""
         self.held: list[dict[str, Any]] | None = None
         """A list: updates go there instead of out, until `release`."""
         self.answers: list[tuple[int, str]] = []
@@ -232,6 +234,7 @@ class TelegramServer:
             case "getFile":
                 return self.chats.file(given["file_id"], DOWNLOAD_BYTES)
             case "answerCallbackQuery":
+                self.heard.set()
                 return self.chats.answer(given["callback_query_id"])
         return self.chats.send(method, given, files)
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 import pytest
 import telegram
 
-from channels.base import Address, Attachment, Button, OutboundMessage, Rejected, Retry, SendResult, Sent, Unknown
+from channels.base import Address, Attachment, Button, Rejected, Retry, SendResult, Sent, Unknown
 from channels.telegram.adapter import WebhookTelegramAdapter
 from channels.telegram.client import ApiError, Client, Timing
 from channels.telegram.pace import Limit, Limits
 from channels.telegram.send import Sender
 from channels.telegram.text import utf16_length
-from tests.channels.telegram.conftest import ANN, NO_LIMITS, settings
+from tests.channels.telegram.conftest import ANN, NO_LIMITS, outgoing, settings
 from tests.fakes.telegram_server import (
     BAD_GATEWAY,
     CUT_AFTER,
@@ -31,18 +29,6 @@ from tests.fakes.telegram_server import (
 
 GROUP = -400
 SUPERGROUP = -1001882200331
-
-
-def outgoing(**changes: Any) -> OutboundMessage:
-    message = OutboundMessage(
-        inbox_id="inbox-1",
-        message_ref="ref-1@example.mn",
-        sender=Address("telegram", "7"),
-        to=(Address("telegram", str(ANN), "Ann"),),
-        text="Hello",
-        sent_at=datetime(2026, 11, 21, tzinfo=UTC),
-    )
-    return msgspec.structs.replace(message, **changes)
 
 
 def file(name: str, media_type: str, content: bytes = b"content") -> Attachment:
