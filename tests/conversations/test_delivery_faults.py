@@ -12,6 +12,7 @@ from inbox.accounts.model import Actor
 from inbox.conversations import delivery
 from inbox.conversations.delivery import LEASE_SECONDS
 from inbox.conversations.model import Message, State
+from inbox.conversations.store import ConversationStore
 from inbox.conversations.store_outbox import Buckets
 from inbox.core.clock import utcnow
 from inbox.core.errors import Conflict
@@ -59,6 +60,30 @@ async def test_what_a_sender_taken_for_dead_says_at_last_is_recorded_and_queues_
     await house.delivery.close()
     assert await state_of(house, ann, message) is state
     assert await everything(house, "outbox") == []
+
+
+async def test_a_sender_killed_between_its_mark_and_the_thread_leaves_the_message_unconfirmed_and_unsent(
+    house: House, inbox_id: str, ann: Actor, provider: Provider, open_another: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = await reply(house, inbox_id, ann)
+    stands = asyncio.Event()
+
+    async def killed(*_: object) -> None:
+        stands.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(ConversationStore, "show_sending", killed)
+    await house.delivery.deliver_due()
+    await stands.wait()
+    other = await open_another()
+    assert await other.delivery.deliver_due() == 0
+    other.delivery._clock = lambda: utcnow() + timedelta(seconds=LEASE_SECONDS + 1)
+    assert await other.delivery.deliver_due() == 0, "what may have left is not sent again"
+    assert await other.delivery.recover() == 1
+    assert await state_of(house, ann, message) is State.UNCONFIRMED
+    assert await everything(house, "outbox") == []
+    assert provider.taken == []
+    await house.delivery.close(seconds=0)
 
 
 @pytest.mark.parametrize("late", [Sent("x"), Retry("later"), Rejected("550", "No such user")])
