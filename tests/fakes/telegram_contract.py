@@ -30,6 +30,12 @@ def constant(field: Mapping[str, Any]) -> str:
     return found[1] if found else ""
 
 
+def shortest(field: Mapping[str, Any]) -> int:
+    """How short a string may be."""
+    found = _LENGTH.search(field["description"])
+    return int(found[1]) if found else 0
+
+
 def problems(method: str, given: Mapping[str, Any], files: Collection[str]) -> list[str]:
     """What is wrong with a call: `given` as the request has it, `files` the names of the uploaded parts."""
     described = spec()["methods"].get(method)
@@ -54,6 +60,11 @@ def decoded(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of a call that keeps to the contract, with what came as text made what it is."""
     fields = {field["name"]: field for field in spec()["methods"][method].get("fields", [])}
     return {name: _decoded(value, fields[name]) for name, value in given.items() if name in fields}
+
+
+def problems_of(value: Any, kind: str) -> list[str]:
+    """What is wrong with a value that should be of a type of the API."""
+    return list(_reasons(kind, value, kind))
 
 
 def utf16(text: str) -> int:
