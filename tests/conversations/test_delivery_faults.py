@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from pymongo.errors import AutoReconnect
 
 from channels.base import OutboundMessage, Rejected, Retry, SendResult, Sent, Unknown
 from inbox.accounts.model import Actor
@@ -66,11 +67,12 @@ async def test_a_sender_killed_between_its_mark_and_the_thread_leaves_the_messag
     house: House, inbox_id: str, ann: Actor, provider: Provider, open_another: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     message = await reply(house, inbox_id, ann)
-    stands = asyncio.Event()
+    stands, ended = asyncio.Event(), asyncio.Event()
 
     async def killed(*_: object) -> None:
         stands.set()
-        await asyncio.Event().wait()
+        await ended.wait()
+        raise AutoReconnect("killed")
 
     monkeypatch.setattr(ConversationStore, "show_sending", killed)
     await house.delivery.deliver_due()
@@ -82,8 +84,9 @@ async def test_a_sender_killed_between_its_mark_and_the_thread_leaves_the_messag
     assert await other.delivery.recover() == 1
     assert await state_of(house, ann, message) is State.UNCONFIRMED
     assert await everything(house, "outbox") == []
+    ended.set()
+    await house.delivery.close()
     assert provider.taken == []
-    await house.delivery.close(seconds=0)
 
 
 @pytest.mark.parametrize("late", [Sent("x"), Retry("later"), Rejected("550", "No such user")])
