@@ -28,6 +28,7 @@ _WORDS: Mapping[str, str] = {
     "21211": "This is not a phone number that can be written to. Please check it on the customer's card.",
     "21214": "This number cannot be reached. Please check it on the customer's card.",
     "21217": "This does not look like a phone number. Please check it on the customer's card.",
+    "21266": "The sender and the recipient are the same number.",
     "21408": "The Twilio account may not send to this country. Please allow it in Twilio (Messaging, Geo permissions).",
     "21602": "The message has no text.",
     "21603": "The sender is missing. Please give a number or a messaging service in the settings.",

@@ -6,6 +6,7 @@ import phonenumbers
 
 WHATSAPP = "whatsapp:"
 """Before a number: the same person on WhatsApp (Twilio, "WhatsApp addresses")."""
+_OF_PHONES = (WHATSAPP, "rcs:", "sms:")
 
 # Otherwise the first number of each country reads a file, on the event loop.
 phonenumbers.PhoneMetadata.load_all()
@@ -31,8 +32,8 @@ def e164(typed: str) -> str:
 
 
 def from_twilio(address: str) -> str:
-    """An address in a webhook without its channel's prefix: E.164, or a short code or sender id as it is."""
+    """A webhook's address without `whatsapp:` and the like: E.164, or a short code or sender id as it is."""
     bare = address.strip()
-    if ":" in bare:
-        bare = bare.partition(":")[2].strip()
+    for prefix in _OF_PHONES:
+        bare = bare.removeprefix(prefix)
     return e164(bare) or bare

@@ -1,7 +1,7 @@
 """How many SMS a text takes, and where a long text is cut into several messages.
 
 The counting follows 3GPP TS 23.038 (alphabets) and TS 23.040 (concatenation, 6 octets of header), as networks bill it.
-`inbox/web/ts` counts the same way while a person types; `tests/fixtures/segments.json` holds both to it.
+The composer counts the same way in the browser; `tests/fixtures/segments.json` holds both to it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Twilio as its customers see it: the REST API with state behind it, and signed webhooks.
 
-Every request is held against Twilio's own OpenAPI files (`tests/fixtures/twilio/*.json`); one that they do not allow is
-answered 400 and fails the test when the server stops. So does credentials' coming to where they do not belong.
+Every request is held against Twilio's own OpenAPI files (`tests/fixtures/twilio/*.json`, from twilio-oai, MIT); one
+that they do not allow is answered 400 and fails the test when the server stops. So do credentials where they do not
+belong.
 """
 
 from __future__ import annotations
@@ -125,6 +126,9 @@ class TwilioServer:
         self.redirects_media_to = ""
         self.reach: Callable[[str], str] = lambda url: url
         """From a webhook's public address to where it is to be called in fact."""
+        self.reports: Sequence[str] = ()
+        """Statuses that each message sent goes through by itself, one every `pace` seconds."""
+        self.pace = 0.0
         self.arrived = asyncio.Event()
         """Set by each request; for the test to clear."""
         self.hanging = asyncio.Event()
@@ -133,6 +137,7 @@ class TwilioServer:
         self._contract = Contract.read(*sorted(_SPECS.glob("*_v*.json")))
         self._runner: web.AppRunner | None = None
         self._stopping = asyncio.Event()
+        self._reporting: set[asyncio.Task[None]] = set()
         self._port = 0
         self._serial = 0
 
@@ -157,6 +162,9 @@ class TwilioServer:
 
     async def stop(self) -> None:
         self._stopping.set()
+        for task in self._reporting:
+            task.cancel()
+        await asyncio.gather(*self._reporting, return_exceptions=True)
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -238,6 +246,11 @@ class TwilioServer:
                 async with http.post(url, data=each.body, headers=each.headers) as response:
                     answers.append((response.status, await response.text()))
         return answers
+
+    async def _report_on(self, message: Message) -> None:
+        for status in self.reports:
+            await asyncio.sleep(self.pace)
+            await self.call([self.report(message, status)])
 
     # The API
 
@@ -330,6 +343,10 @@ class TwilioServer:
             service=service,
             callback=one.get("StatusCallback"),
         )
+        if self.reports and message.callback:
+            task = asyncio.create_task(self._report_on(message))
+            self._reporting.add(task)
+            task.add_done_callback(self._reporting.discard)
         return 201, self._shown(message)
 
     def _refusal(self, to: str, body: str, sender: str | None, service: str | None) -> tuple[int, int, str] | None:

@@ -159,6 +159,11 @@ async def test_another_port_of_the_apis_machine_is_another_server(adapter: SmsAd
     with pytest.raises(ChannelError, match="private"):
         await adapter.fetch(elsewhere.url, MB)
     assert elsewhere.asked == []
+    # By its name, too: of the API's own host any address would do, also a private one.
+    http = TwilioHttp("http://twilio.test:8080", (ACCOUNT, TOKEN))
+    with pytest.raises(ChannelError, match="private"):
+        await fetch(http, "http://twilio.test:6379/x", MB)
+    await http.close()
 
 
 async def test_a_public_address_is_asked_without_credentials(

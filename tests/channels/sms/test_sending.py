@@ -332,6 +332,24 @@ async def test_another_text_another_person_and_his_own_words_are_not_it(
     assert isinstance(await adapter.find_sent(outbound()), Retry)
 
 
+async def test_what_another_number_of_ours_was_sent_is_not_from_us(
+    twilio: TwilioServer, make_adapter: MakeAdapter, outbound: MakeMessage
+) -> None:
+    """A customer of one inbox may be the number of another; with a service the list is not narrowed by sender."""
+    twilio._store("SM", CUSTOMER, "+97699001122", "It is on its way.", direction="inbound", status="received")
+    adapter = make_adapter(sender="service", service_sid=SERVICE)
+    assert isinstance(await adapter.find_sent(outbound()), Retry)
+
+
+async def test_one_entry_of_the_list_stands_for_one_piece(
+    twilio: TwilioServer, adapter: SmsAdapter, outbound: MakeMessage, point: Any
+) -> None:
+    out = outbound("a" * 3200)
+    await adapter.send(out, point)
+    twilio.messages.pop()
+    assert isinstance(await adapter.find_sent(out), Unknown)
+
+
 async def test_texts_that_twilio_changes_are_known_again(
     twilio: TwilioServer, make_adapter: MakeAdapter, outbound: MakeMessage, point: Any
 ) -> None:

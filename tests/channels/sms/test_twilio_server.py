@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -89,6 +90,7 @@ class Host:
         self.adapter = adapter
         self.events: dict[str, InboundEvent] = {}
         self.order: list[str] = []
+        self.delivered = asyncio.Event()
         app = web.Application()
         app.router.add_post("/{path:.*}", self._serve)
         self.server = TestServer(app, host="127.0.0.1")
@@ -101,6 +103,8 @@ class Host:
         for event in self.adapter.receive(raw):
             self.events.setdefault(event.external_id, event)
             self.order.append(event.external_id)
+            if isinstance(event, DeliveryUpdate) and event.state == "delivered":
+                self.delivered.set()
         answer = self.adapter.answer(raw)
         return web.Response(body=answer.body, content_type=answer.media_type)
 
@@ -126,6 +130,15 @@ async def test_reports_twice_and_in_any_order_are_the_same_events(
     states = {event.state for event in host.events.values() if isinstance(event, DeliveryUpdate)}
     assert (len(host.events), states) == (3, {"accepted", "delivered", "read"})
     assert {getattr(event, "message_ref", "") for event in host.events.values()} == {"ref-1@example.mn"}
+
+
+async def test_it_reports_by_itself_where_it_is_told_to(
+    twilio: TwilioServer, host: Host, adapter: SmsAdapter, outbound: MakeMessage, point: Any
+) -> None:
+    twilio.reports = ("sent", "delivered")
+    await adapter.send(outbound(), point)
+    await host.delivered.wait()
+    assert [getattr(event, "state", "") for event in host.events.values()] == ["accepted", "delivered"]
 
 
 async def test_a_message_is_answered_with_twiml_and_a_forged_one_not_at_all(
