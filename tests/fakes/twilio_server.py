@@ -131,6 +131,8 @@ class TwilioServer:
         self.pace = 0.0
         self.arrived = asyncio.Event()
         """Set by each request; for the test to clear."""
+        self.answered: Callable[[str], None] = lambda _operation: None
+        """Called with each operation that was answered in the usual way: what happens next may hang on it."""
         self.hanging = asyncio.Event()
         """Set when a request hangs, done or not."""
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -184,7 +186,7 @@ class TwilioServer:
     ) -> Webhook:
         """A customer writes. `media` are types of files; `more` goes into the webhook as it is (`ProfileName`)."""
         to = f"whatsapp:{NUMBER}" if sender.startswith("whatsapp:") else NUMBER
-        message = self._store("MM" if media else "SM", to, sender, text, direction="inbound", status="received")
+        message = self.store("MM" if media else "SM", to, sender, text, direction="inbound", status="received")
         form = {
             "MessageSid": message.sid,
             "SmsSid": message.sid,
@@ -321,6 +323,7 @@ class TwilioServer:
         if status < 400:
             wrong = self._contract.wrong_answer(operation, status, body)
             self.wrong += [f"This server is not like Twilio: {operation.id}: {each}" for each in wrong]
+        self.answered(operation.id)
         return web.json_response(body, status=status)
 
     def _logged_in(self, request: web.Request) -> bool:
@@ -333,7 +336,7 @@ class TwilioServer:
         refusal = self._refusal(to, body, sender, service)
         if refusal is not None:
             return refusal[0], _error_object(*refusal)
-        message = self._store(
+        message = self.store(
             "SM",
             to,
             sender,
@@ -430,7 +433,8 @@ class TwilioServer:
 
     # State
 
-    def _store(self, kind: str, to: str, sender: str | None, body: str, **fields: Any) -> Message:
+    def store(self, kind: str, to: str, sender: str | None, body: str, **fields: Any) -> Message:
+        """Put a message into the list, whoever sent it; `kind` is SM or MM."""
         message = Message(sid=self._sid(kind), to=to, from_=sender, body=body, created=self.now(), **fields)
         self.messages.append(message)
         return message

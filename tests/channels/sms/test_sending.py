@@ -267,13 +267,7 @@ async def test_a_fault_after_the_first_piece_is_not_repeated(
     twilio: TwilioServer, adapter: SmsAdapter, outbound: MakeMessage, point: Any, status: int
 ) -> None:
     out = outbound(LONG)
-    create = twilio._create_message
-
-    def first_then_fault(one: Any, at: Any) -> tuple[int, Any]:
-        twilio.faults[:] = [Fault(status=status)]
-        return create(one, at)
-
-    twilio._create_message = first_then_fault  # type: ignore[method-assign,assignment]
+    twilio.answered = lambda _operation: twilio.faults.append(Fault(status=status))
     result = await adapter.send(out, point)
     assert isinstance(result, Unknown)
     assert "1 of 2" in result.reason
@@ -336,7 +330,7 @@ async def test_what_another_number_of_ours_was_sent_is_not_from_us(
     twilio: TwilioServer, make_adapter: MakeAdapter, outbound: MakeMessage
 ) -> None:
     """A customer of one inbox may be the number of another; with a service the list is not narrowed by sender."""
-    twilio._store("SM", CUSTOMER, "+97699001122", "It is on its way.", direction="inbound", status="received")
+    twilio.store("SM", CUSTOMER, "+97699001122", "It is on its way.", direction="inbound", status="received")
     adapter = make_adapter(sender="service", service_sid=SERVICE)
     assert isinstance(await adapter.find_sent(outbound()), Retry)
 
@@ -381,7 +375,7 @@ async def test_a_list_of_several_pages_is_read_to_its_end(
 ) -> None:
     await adapter.send(outbound(), point)
     for number in range(250):
-        twilio._store("SM", CUSTOMER, NUMBER, f"later {number}", direction="outbound-api", status="sent")
+        twilio.store("SM", CUSTOMER, NUMBER, f"later {number}", direction="outbound-api", status="sent")
     assert await adapter.find_sent(outbound()) == Sent(twilio.sent[0].sid, "Found in Twilio's message list")
     assert [operation for operation, _ in twilio.requests] == ["CreateMessage", "ListMessage", "ListMessage"]
 
@@ -401,15 +395,12 @@ async def test_it_is_missed_twice_before_it_certainly_is_not_there(
 ) -> None:
     """A message that Twilio lists only on the second look is found, not sent again."""
     out = outbound()
-    listing = twilio._list_messages
 
-    def late(one: Any, at: Any) -> tuple[int, Any]:
-        answer = listing(one, at)
+    def listed(_operation: str) -> None:
         if not twilio.sent:
-            twilio._store("SM", CUSTOMER, NUMBER, out.text, direction="outbound-api", status="queued")
-        return answer
+            twilio.store("SM", CUSTOMER, NUMBER, out.text, direction="outbound-api", status="queued")
 
-    twilio._list_messages = late  # type: ignore[method-assign,assignment]
+    twilio.answered = listed
     assert isinstance(await adapter.find_sent(out), Sent)
 
 
