@@ -15,7 +15,6 @@ from typing import Any
 import aiohttp
 import msgspec
 import orjson
-from yarl import URL
 
 from channels.base import ChannelError, Refused, Unreachable
 from channels.telegram.settings import TelegramSettings
@@ -132,7 +131,7 @@ class Client:
         timeout = aiohttp.ClientTimeout(total=seconds + connect, connect=connect, sock_connect=connect)
         try:
             session = self._open()
-            async with session.request(method, URL(url), timeout=timeout, allow_redirects=False, **body) as response:
+            async with session.request(method, url, timeout=timeout, allow_redirects=False, **body) as response:
                 return response.status, await _content(response, max_bytes)
         except aiohttp.ClientConnectorError as error:
             raise NotLeft(f"Cannot connect to Telegram: {error.os_error.strerror or 'no answer'}") from None

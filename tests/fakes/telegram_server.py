@@ -70,6 +70,8 @@ class TelegramServer:
         """Set when a call hangs."""
         self.polling = asyncio.Event()
         """Set when somebody waits for updates."""
+        self.downloads = 0
+        """How many files were asked for."""
         self.heard = asyncio.Event()
         """Set when the bot answered that a button was pressed."""
         self.held: list[dict[str, Any]] | None = None
@@ -253,6 +255,7 @@ class TelegramServer:
         return self._queue[: given.get("limit", 100)]
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
+        self.downloads += 1
         content = self.chats.contents.get(unquote(request.match_info["path"]))
         fault = self._next_fault("file")
         if request.match_info["token"] != self.token or content is None:

@@ -182,6 +182,7 @@ async def test_no_more_is_taken_than_was_asked_for(
         server.chats.files[file["file_id"]]["file_size"] = 5
     with pytest.raises(ChannelError, match="larger than 1 MB"):
         await hooked.fetch(file["file_id"], MEGABYTE)
+    assert server.downloads == int(lies), "what is said to be too large is not even asked for"
 
 
 @pytest.mark.parametrize(
