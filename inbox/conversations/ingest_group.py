@@ -147,7 +147,7 @@ class Group:
             updated_at=at,
             status=status,
             snoozed_until=conversation.snoozed_until if status is Status.SNOOZED else None,
-            excerpt=out.excerpt(added.text or message.subject),
+            excerpt=out.excerpt(added.text or _names_of_files(added) or message.subject),
             unread=conversation.unread if stays_read else True,
             last_kind=added.kind,
             has_attachments=conversation.has_attachments or any(map(_is_a_file, added.attachments)),
@@ -395,3 +395,7 @@ def _answer_subject(subject: str) -> str:
 def _is_a_file(file: FileRef) -> bool:
     """Whether it is more than a picture within the text; Apple Mail calls a PDF inline that no text refers to."""
     return not file.inline or not file.content_id
+
+
+def _names_of_files(entry: Message) -> str:
+    return ", ".join(file.name for file in entry.attachments if _is_a_file(file))

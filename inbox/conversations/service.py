@@ -108,8 +108,13 @@ class ConversationService:
         """The document of the sandboxed frame that shows a message; remote pictures only where asked for."""
         return frame_document(await self.message(actor, message_id), images=images)
 
-    async def file(self, actor: Actor, owner_id: str, file_id: str) -> tuple[FileRef, AsyncIterator[bytes]]:
-        """A file of a message, or of the actor's own draft, and its content in chunks. Raises `NotFound`."""
+    async def file(
+        self, actor: Actor, owner_id: str, file_id: str, start: int = 0, end: int | None = None
+    ) -> tuple[FileRef, AsyncIterator[bytes]]:
+        """A file of a message, or of the actor's own draft, and its bytes from `start` to before `end` in chunks.
+
+        Raises `NotFound`.
+        """
         actor.require(Permission.INBOX_READ)
         files: Sequence[FileRef] = ()
         message = await self._store.message(owner_id)
@@ -119,9 +124,9 @@ class ConversationService:
             draft = await self._store.draft(owner_id)
             files = draft.attachments if draft else ()
         found = next((file for file in files if file.id == file_id), None)
-        if found is None:
+        if found is None or found.state:
             raise NotFound("This file is no longer there.")
-        return found, self._files.stream(file_id)
+        return found, self._files.stream(file_id, start, end)
 
     async def customer_conversations(self, actor: Actor, customer_id: str, limit: int = 20) -> list[Conversation]:
         """A customer's conversations, the latest first."""

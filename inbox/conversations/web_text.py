@@ -22,8 +22,23 @@ _written_here = nh3.Cleaner(
 )
 
 
-def message_text(message: Message) -> Markup:
-    """What the writer wrote, safe for our own page: no image, style or class of a message gets into it."""
+_chat = nh3.Cleaner(
+    tags={"a", "b", "blockquote", "br", "code", "em", "i", "p", "pre", "s", "span", "strong", "u"},
+    attributes={"a": {"href"}},
+    allowed_classes={"span": {"tg-spoiler"}},
+    url_schemes={"http", "https", "mailto", "tel", "tg"},
+    link_rel="noopener noreferrer nofollow",
+    set_tag_attribute_values={"a": {"target": "_blank"}},
+)
+
+
+def message_text(message: Message, *, is_mail: bool = True) -> Markup:
+    """What the writer wrote, safe for our own page: no image or style of a message gets into it.
+
+    A mail's own HTML is a document, shown in a frame; what a chat marks up is a few words in bold.
+    """
+    if message.html and message.kind is MessageKind.IN and not is_mail:
+        return Markup(_chat.clean(message.html))  # noqa: S704 # cleaned to the list above
     written_here = message.kind in (MessageKind.OUT, MessageKind.NOTE)
     if written_here and message.html and not message.full_text:
         return Markup(_written_here.clean(message.html))  # noqa: S704 # cleaned to the list above

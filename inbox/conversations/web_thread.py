@@ -16,7 +16,7 @@ from inbox.conversations.model import Conversation, Message, Opened, Priority, S
 from inbox.conversations.rendering import has_remote_images
 from inbox.conversations.web_addresses import names_of, write_addresses
 from inbox.conversations.web_dates import clock, day_words
-from inbox.conversations.web_files import PICTURES, draft_json, file_path
+from inbox.conversations.web_files import FILMS, PICTURES, SOUNDS, draft_json, file_path
 from inbox.conversations.web_parts import Parts
 from inbox.conversations.web_text import linked, message_text
 from inbox.web.pages import agent, body, render
@@ -40,6 +40,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """All of it, where there is more than `text` and no HTML to show instead."""
     day: date
     new_day: bool
+    is_mail: bool
+    """Its HTML is a document of its own, and not all of it may be meant to be read."""
 
 
 class Assignment(msgspec.Struct, frozen=True):
@@ -189,12 +191,14 @@ class ThreadPages:
         return web.Response(status=204)
 
     async def _opened_context(self, who: Agent, opened: Opened) -> dict[str, Any]:
+        capabilities = await self._parts.capabilities(opened.conversation.inbox_id)
+        shown = entries(opened.messages, ZoneInfo(who.timezone), is_mail=capabilities.threads_by_headers)
         return {
             **await self._parts.row_context(who),
             "conversation": opened.conversation,
-            "entries": entries(opened.messages, ZoneInfo(who.timezone)),
+            "entries": shown,
             "earlier": opened.earlier,
-            "capabilities": await self._parts.capabilities(opened.conversation.inbox_id),
+            "capabilities": capabilities,
             "addresses": write_addresses,
             "names_of": names_of,
             "clock": clock,
@@ -202,6 +206,8 @@ class ThreadPages:
             "has_remote_images": has_remote_images,
             "file_path": file_path,
             "pictures": PICTURES,
+            "sounds": SOUNDS,
+            "films": FILMS,
         }
 
     async def _customer_context(self, who: Agent, conversation: Conversation) -> dict[str, Any]:
@@ -215,12 +221,13 @@ class ThreadPages:
         }
 
 
-def entries(messages: Iterable[Message], zone: tzinfo) -> list[Entry]:
+def entries(messages: Iterable[Message], zone: tzinfo, *, is_mail: bool = True) -> list[Entry]:
     """Messages with the day each was on for the reader, and their text as it is shown."""
     shown: list[Entry] = []
     for message in messages:
         day = message.at.astimezone(zone).date()
         whole = linked(message.full_text) if message.full_text and not message.html else Markup("")
         new_day = not shown or shown[-1].day != day
-        shown.append(Entry(message=message, text=message_text(message), whole=whole, day=day, new_day=new_day))
+        text = message_text(message, is_mail=is_mail)
+        shown.append(Entry(message=message, text=text, whole=whole, day=day, new_day=new_day, is_mail=is_mail))
     return shown

@@ -83,14 +83,18 @@ class Files:
             sha256=metadata.get("sha256", ""),
         )
 
-    async def stream(self, file_id: str) -> AsyncIterator[bytes]:
-        """The content in chunks. Raises `NotFound` at the first."""
+    async def stream(self, file_id: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes from `start` to before `end` in chunks. Raises `NotFound` at the first."""
         try:
             source = await self._bucket.open_download_stream(file_id)
         except NoFile as error:
             raise NotFound("This file is no longer there.") from error
-        while chunk := await source.readchunk():
-            yield chunk
+        if start:
+            source.seek(start)
+        left = (source.length if end is None else min(end, source.length)) - start
+        while left > 0 and (chunk := await source.readchunk()):
+            yield chunk[:left]
+            left -= len(chunk)
 
     async def read(self, file_id: str) -> bytes:
         """The whole content; for what must be in memory anyway, such as a mail being composed."""
