@@ -61,7 +61,9 @@ def filesize(size: int) -> str:
 
 
 def initials(name: str) -> str:
-    """One or two letters that stand for a person."""
+    """One or two letters that stand for a person; of a telephone number its last digits, in which numbers differ."""
+    if name.startswith("+") and name[1:].replace(" ", "").isdigit():
+        return name[-2:]
     words = [word for word in name.replace("@", " ").split() if word[0].isalnum()]
     return "".join(word[0] for word in (words[:1] + words[1:][-1:])).upper() or "?"
 

@@ -181,7 +181,15 @@ def test_a_size_is_told_as_people_say_it(size: int, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "letters"),
-    [("Bat-Erdene Dorj", "BD"), ("Сараа", "С"), ("ann@x.mn", "AX"), ("  ", "?"), ("", "?"), ("(Mr) Tom B. Ray", "TR")],
+    [
+        ("Bat-Erdene Dorj", "BD"),
+        ("Сараа", "С"),
+        ("ann@x.mn", "AX"),
+        ("  ", "?"),
+        ("", "?"),
+        ("(Mr) Tom B. Ray", "TR"),
+        ("+97688001122", "22"),
+    ],
 )
 def test_initials_stand_for_a_name(name: str, letters: str) -> None:
     assert filters.initials(name) == letters
