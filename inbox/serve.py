@@ -15,6 +15,7 @@ from config.settings import Settings
 from inbox.app import build
 from inbox.core.errors import Unavailable
 from inbox.wiring import House, open_house
+from workers.confirm import ConfirmWorker
 from workers.deliver import Deliver
 from workers.door import DoorWorker
 from workers.fetch import FetchWorker
@@ -79,6 +80,7 @@ async def _workers(house: House, roles: Sequence[str]) -> list[Role]:
         workers.append(FetchWorker(house.fetching))
     if "deliver" in roles:
         workers.append(Deliver(house.delivery, house.dispatcher))
+        workers.append(ConfirmWorker(house.confirming))
     if "housekeep" in roles:
         workers.append(Housekeep(house.housekeeping, house.leases, house.owner, settings.lease_seconds))
     return workers

@@ -17,6 +17,7 @@ from config.settings import Settings
 from inbox.accounts.administration import AdministrationService
 from inbox.accounts.service import AccountService
 from inbox.accounts.store import AccountStore
+from inbox.conversations.confirming import ConfirmingService
 from inbox.conversations.delivery import DeliveryService
 from inbox.conversations.drafts import DraftService
 from inbox.conversations.fetching import FetchingService
@@ -27,6 +28,7 @@ from inbox.conversations.receiving import ReceivingService
 from inbox.conversations.replies import ReplyService
 from inbox.conversations.service import ConversationService
 from inbox.conversations.store import ConversationStore
+from inbox.conversations.store_confirms import ConfirmStore
 from inbox.conversations.store_fetches import FetchStore
 from inbox.conversations.store_outbox import AutoReplies, Buckets, OutboxStore
 from inbox.conversations.store_raw import RawStore
@@ -72,6 +74,7 @@ class House(msgspec.Struct, frozen=True, kw_only=True):
     receiving: ReceivingService
     fetching: FetchingService
     delivery: DeliveryService
+    confirming: ConfirmingService
     housekeeping: HousekeepingService
     outbox: OutboxStore
     database_ended: Callable[[], Awaitable[int]] | None
@@ -114,8 +117,9 @@ async def _furnish(
     owner = f"{socket.gethostname()}:{os.getpid()}:{new_id()}"
     await Schema(mongo, MIGRATIONS).upgrade(owner)
     await events.prepare(settings.events_days)
-    auto_replies, fetches = AutoReplies(mongo), FetchStore(mongo)
-    for part in (files, account_store, inbox_store, customer_store, store, outbox, raws, auto_replies, fetches):
+    auto_replies, fetches, confirms = AutoReplies(mongo), FetchStore(mongo), ConfirmStore(mongo)
+    parts = (files, account_store, inbox_store, customer_store, store, outbox, raws, auto_replies, fetches, confirms)
+    for part in parts:
         await part.prepare()
     if ended is not None:  # the data folder is ours alone: whoever held a lease before is dead
         await leases.release_all()
@@ -158,6 +162,21 @@ async def _furnish(
         return await inboxes.owns_file(owner)
 
     users_of_files = (store.refers_to_file, raws.refers_to_file, caught)
+
+    delivery = DeliveryService(
+        mongo,
+        store,
+        outbox,
+        confirms,
+        Buckets(mongo),
+        customers,
+        events,
+        files,
+        inboxes,
+        keyring,
+        clock,
+        lease_seconds=settings.lease_seconds,
+    )
 
     async def wake(message_id: str) -> None:
         await dispatcher.kick("deliver", message_id)
@@ -203,19 +222,8 @@ async def _furnish(
             max_bytes=settings.max_message_bytes,
             clock=clock,
         ),
-        delivery=DeliveryService(
-            mongo,
-            store,
-            outbox,
-            Buckets(mongo),
-            customers,
-            events,
-            files,
-            inboxes,
-            keyring,
-            clock,
-            lease_seconds=settings.lease_seconds,
-        ),
+        delivery=delivery,
+        confirming=ConfirmingService(mongo, store, confirms, outbox, events, inboxes, delivery.outbound, clock=clock),
         housekeeping=HousekeepingService(conversations, ingest, receiving, files, users_of_files, Marks(mongo), clock),
         outbox=outbox,
         database_ended=ended,

@@ -25,9 +25,11 @@ from channels.base import (
 )
 from inbox.conversations import gate
 from inbox.conversations.model import Message, Ref, State, Status, may_follow
-from inbox.conversations.store import ConversationStore, ref_id
+from inbox.conversations.outgoing import provider_refs
+from inbox.conversations.store import ConversationStore
+from inbox.conversations.store_confirms import ConfirmStore, to_ask
 from inbox.conversations.store_outbox import Buckets, OutboxEntry, OutboxStore
-from inbox.conversations.threading import participants, sign_bounce, sign_reply
+from inbox.conversations.threading import sign_bounce, sign_reply
 from inbox.core.batch import Batcher
 from inbox.core.clock import Clock, utcnow
 from inbox.core.crypto import Keyring
@@ -74,6 +76,7 @@ class DeliveryService:
         mongo: Mongo,
         conversations: ConversationStore,
         outbox: OutboxStore,
+        confirms: ConfirmStore,
         buckets: Buckets,
         customers: CustomerService,
         events: EventStore,
@@ -87,6 +90,7 @@ class DeliveryService:
         self._mongo = mongo
         self._conversations = conversations
         self._outbox = outbox
+        self._confirms = confirms
         self._buckets = buckets
         self._customers = customers
         self._events = events
@@ -231,9 +235,9 @@ class DeliveryService:
                 return Rejected("suppressed", verdict.reason)
         adapter = await self._inboxes.adapter(message.inbox_id)
         if sum(file.size for file in message.attachments) < HEAVY_BYTES:
-            return await adapter.send(await self._outbound(message), point_of_no_return)
+            return await adapter.send(await self.outbound(message), point_of_no_return)
         async with self._heavy[message.inbox_id]:
-            return await adapter.send(await self._outbound(message), point_of_no_return)
+            return await adapter.send(await self.outbound(message), point_of_no_return)
 
     async def _tell_inbox(self, inbox_id: str, result: SendResult) -> None:
         try:
@@ -245,7 +249,8 @@ class DeliveryService:
         except DriverError as error:  # the message's own record is what counts; the inbox's is told with the next one
             log.warning("cannot write the health of an inbox", inbox_id=inbox_id, error=str(error))
 
-    async def _outbound(self, message: Message) -> OutboundMessage:
+    async def outbound(self, message: Message) -> OutboundMessage:
+        """A message as its adapter is given it, with its files. Raises `NotFound` where one is gone."""
         files = [
             Attachment(
                 name=file.name,
@@ -320,7 +325,8 @@ class DeliveryService:
                 document = known.get(item.entry.id)
                 if document is None or not (item.entry.id in held or _is_taken_for_dead(item.entry, document)):
                     continue
-                refs += _provider_refs(item, document, now)
+                if isinstance(item.result, Sent):
+                    refs += provider_refs(item.entry.id, item.result, document, now)
                 fields = _delivery_fields(item, due_at, now)
                 if may_follow(_state_before(item, document), State(fields["state"])) or due_at is not None:
                     changes[item.entry.id] = fields
@@ -328,6 +334,8 @@ class DeliveryService:
             await self._outbox.settle(session, finished, again)
             await self._conversations.set_deliveries(session, changes)
             await self._conversations.add_refs(session, refs)
+            unconfirmed = [item.entry for item in outcomes if _is_unconfirmed(changes.get(item.entry.id))]
+            await self._confirms.add(session, [to_ask(entry, now) for entry in unconfirmed])
             await self._note_opt_outs(session, outcomes, known, now)
             await self._flag_failed(session, known, changes)
             await self._events.append(session, events)
@@ -409,23 +417,8 @@ def _delivery_fields(item: _Outcome, due_at: datetime | None, now: datetime) -> 
     return fields
 
 
-def _provider_refs(item: _Outcome, document: Mapping[str, Any], now: datetime) -> list[Ref]:
-    """By what the provider calls a sent message, later events (a reaction, a receipt) find it."""
-    if not isinstance(item.result, Sent):
-        return []
-    names = {item.result.external_id, *item.result.also} - {"", document["message_ref"]}
-    people = participants([f"{to['kind']}:{to['value']}" for field in ("to", "cc", "bcc") for to in document[field]])
-    return [
-        Ref(
-            id=ref_id(document["inbox_id"], name),
-            conversation_id=document["conversation_id"],
-            message_id=item.entry.id,
-            at=now,
-            participants=people,
-            outbound=True,
-        )
-        for name in sorted(names)
-    ]
+def _is_unconfirmed(fields: Mapping[str, Any] | None) -> bool:
+    return fields is not None and fields["state"] == State.UNCONFIRMED.value
 
 
 def _state_event(entry: OutboxEntry, document: Mapping[str, Any], state: str, now: datetime) -> Event:

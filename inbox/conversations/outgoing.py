@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
-from channels.base import Address
+from channels.base import Address, Sent
 from inbox.conversations.model import Conversation, Delivery, FileRef, Message, MessageKind, Ref, State
 from inbox.conversations.store import ref_id
 from inbox.conversations.store_outbox import OutboxEntry
@@ -98,3 +100,20 @@ def outgoing(
         outbound=True,
     )
     return message, entry, ref
+
+
+def provider_refs(message_id: str, result: Sent, document: Mapping[str, Any], now: datetime) -> list[Ref]:
+    """By what the provider calls a sent message, later events (a reaction, a receipt) find it."""
+    names = {result.external_id, *result.also} - {"", document["message_ref"]}
+    people = participants([f"{to['kind']}:{to['value']}" for field in ("to", "cc", "bcc") for to in document[field]])
+    return [
+        Ref(
+            id=ref_id(document["inbox_id"], name),
+            conversation_id=document["conversation_id"],
+            message_id=message_id,
+            at=now,
+            participants=people,
+            outbound=True,
+        )
+        for name in sorted(names)
+    ]

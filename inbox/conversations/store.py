@@ -243,6 +243,12 @@ class ConversationStore:
         if updates:
             await self._messages.bulk_write(updates, ordered=False, session=session)
 
+    async def has_failed(self, session: Session, conversation_id: str) -> bool:
+        """Whether a message of a conversation failed, came back or is unconfirmed."""
+        states = [state.value for state in (State.FAILED, State.BOUNCED, State.UNCONFIRMED)]
+        query = {"conversation_id": conversation_id, "delivery.state": {"$in": states}}
+        return await self._messages.find_one(query, {"_id": 1}, session=session) is not None
+
     async def show_sending(self, message_ids: Collection[str], at: datetime) -> None:
         """Show queued messages as being sent. Acknowledged by the primary alone: what counts stands in the outbox."""
         query = {"_id": {"$in": list(message_ids)}, "delivery.state": State.QUEUED.value}

@@ -122,13 +122,13 @@ async def test_a_sender_that_slept_through_its_lease_does_not_send_beside_its_su
 ) -> None:
     message = await reply(house, inbox_id, ann)
     asleep = asyncio.Event()
-    outbound = house.delivery._outbound
+    outbound = house.delivery.outbound
 
     async def sleepy(message: Message) -> OutboundMessage:
         await asleep.wait()
         return await outbound(message)
 
-    house.delivery._outbound = sleepy  # type: ignore[method-assign]  # a pause where a slow disk would be
+    house.delivery.outbound = sleepy  # type: ignore[method-assign]  # a pause where a slow disk would be
     assert await house.delivery.deliver_due() == 1
     other: House = await open_another()
     later = other.delivery._clock() + timedelta(seconds=LEASE_SECONDS + 1)
