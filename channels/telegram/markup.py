@@ -16,6 +16,8 @@ from channels.telegram.text import Entity, Formatted, utf16_length
 
 MAX_DEPTH = 100
 """Deeper nesting is read as if it were not there."""
+MAX_ENTITIES = 2000
+"""What is formatted beyond these is plain text: each is compared with all others."""
 _INLINE: Mapping[str, str] = {
     "b": "bold",
     "strong": "bold",
@@ -143,7 +145,7 @@ class _Reader(HTMLParser):
         while self._open:
             self._close(self._open.pop())
         text = "".join(self._parts).rstrip()
-        found = [trimmed for each in self._found if (trimmed := _trimmed(text, each)) is not None]
+        found = [trimmed for each in self._found[:MAX_ENTITIES] if (trimmed := _trimmed(text, each)) is not None]
         return Formatted(text, tuple(sorted(_lawful(found), key=lambda each: (each.offset, -each.length, each.type))))
 
     def _opened(self, tag: str, attributes: dict[str, str]) -> _Open:
@@ -165,7 +167,7 @@ class _Reader(HTMLParser):
             self._lists.pop()
         elif opened.tag == "pre":
             self._pre -= 1
-        if opened.shown and opened.shown not in "".join(self._parts)[-len(opened.shown) - 40 :]:
+        if opened.shown and opened.shown not in "".join(self._parts[-3:])[-len(opened.shown) - 40 :]:
             self._write(f" ({opened.shown})")
         if opened.kind and self._at > opened.start:
             self._found.append(_entity(opened, self._at - opened.start))

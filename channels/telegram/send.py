@@ -74,7 +74,7 @@ class Sender:
             try:
                 place, messages = await self._send_one(call, place, later=bool(sent))
             except (ApiError, NotLeft, Lost) as error:
-                failure = _failure(error)
+                failure = _failure(error, group=place.is_group)
                 if not sent:
                     return failure
                 return Unknown(f"{number} of {len(calls)} parts left, then: {failure.reason}")
@@ -124,7 +124,8 @@ def _name(place: Place, message: _Message) -> str:
     return f"{place.connection}:{name}" if place.connection else name
 
 
-def _failure(error: ApiError | NotLeft | Lost) -> Retry | Rejected | Unknown:
+def _failure(error: ApiError | NotLeft | Lost, *, group: bool) -> Retry | Rejected | Unknown:
+    """A person who blocks the bot opts out; who throws it out of a group says nothing about those in it."""
     if isinstance(error, Lost):
         return Unknown(str(error))
     if isinstance(error, NotLeft):
@@ -135,7 +136,7 @@ def _failure(error: ApiError | NotLeft | Lost) -> Retry | Rejected | Unknown:
     if error.code == _TOO_MANY:
         return Retry("Telegram asks to send more slowly", error.retry_after, code)
     if error.code == 403:
-        return Rejected(code, _explained(words), opted_out=any(each in words for each in _GONE))
+        return Rejected(code, _explained(words), opted_out=not group and any(each in words for each in _GONE))
     if error.code in (400, 413):
         return Rejected(code, _explained(words))
     if error.code >= 500:

@@ -109,6 +109,8 @@ def _woven(text: str, spans: list[tuple[int, int, int, tuple[str, str]]]) -> str
     for start, end in itertools.pairwise(cuts):
         active = [number for number, span in enumerate(spans) if span[0] <= start and span[1] >= end]
         active.sort(key=lambda number: spans[number][2] >= len(_BLOCKS))
+        links = [number for number in active if spans[number][3][1] == "</a>"]
+        active = [number for number in active if number not in links[1:]]  # HTML has no link within a link
         kept = 0
         while kept < min(len(opened), len(active)) and opened[kept] == active[kept]:
             kept += 1

@@ -267,6 +267,16 @@ async def test_each_fault_has_its_meaning(
     assert len(crossing.calls_before) == 1
 
 
+async def test_a_bot_thrown_out_of_a_group_opts_nobody_out(
+    server: TelegramServer, hooked: WebhookTelegramAdapter, crossing: Crossing
+) -> None:
+    server.fail(error(403, "Forbidden: bot was kicked from the supergroup chat"))
+    result = await hooked.send(outgoing(chat_id=str(SUPERGROUP)), crossing)
+    assert isinstance(result, Rejected)
+    assert not result.opted_out
+    assert "removed from this group" in result.reason
+
+
 async def test_a_send_during_which_the_inbox_is_closed_is_unknown(server: TelegramServer, crossing: Crossing) -> None:
     client = Client(settings(server), Timing())
     server.fail(HANG)
@@ -379,6 +389,17 @@ async def test_another_client_understands_the_server(server: TelegramServer) -> 
     assert len({each.media_group_id for each in album}) == 1
     assert update.message is not None
     assert update.message.text == "Hi"
+
+
+async def test_the_server_listens_where_it_is_told() -> None:
+    first = TelegramServer()
+    await first.start()
+    port = int(first.url.rpartition(":")[2])
+    await first.stop()
+    second = TelegramServer()
+    await second.start(port)
+    assert second.url.endswith(f":{port}")
+    await second.stop()
 
 
 async def test_the_server_fails_a_test_that_sends_nonsense() -> None:

@@ -47,6 +47,7 @@ CLEANER = nh3.Cleaner(
 
 @given(text=letters, entities=st.lists(any_entity, max_size=6))
 @example(text="ab", entities=[Entity(type="bold", offset=0, length=2), Entity(type="italic", offset=1, length=9)])
+@example(text="ab", entities=[Entity(type="url", offset=0, length=length) for length in (1, 2)])
 def test_html_of_any_entities_is_safe_and_well_formed(text: str, entities: list[Entity]) -> None:
     html = to_html(text, entities)
     opened: list[str] = []
@@ -163,6 +164,12 @@ def test_any_html_is_read(html: str) -> None:
     size = utf16_length(got.text)
     for each in got.entities:
         assert 0 <= each.offset < each.end <= size
+
+
+def test_more_formatting_than_anybody_writes_is_no_burden() -> None:
+    got = from_html("<i>a</i>b" * 20_000)
+    assert len(got.text) == 40_000
+    assert len(got.entities) == 2000
 
 
 @given(text=letters, entities=st.lists(any_entity, max_size=5), limit=st.integers(8, 40), first=st.integers(8, 40))
