@@ -13,7 +13,7 @@ from inbox.core.crypto import Keyring
 from inbox.core.errors import NotFound, Unavailable
 from inbox.core.mongo import storable
 from inbox.inboxes.fields import redact
-from inbox.inboxes.model import Inbox, address_key, normalise, without_tag
+from inbox.inboxes.model import Inbox, address_key, normalise, takes_mail, without_tag
 from inbox.inboxes.store import InboxStore
 
 
@@ -56,7 +56,7 @@ class Catalogue:
     async def resolve(self, address: str) -> str | None:
         """The inbox that takes mail for an address: exactly, then without its plus tag, then the one for all others."""
         address = normalise("email", address)
-        inboxes = [inbox for inbox in (await self.all()).values() if inbox.archived_at is None]
+        inboxes = [inbox for inbox in (await self.all()).values() if self._takes_mail(inbox)]
         by_address = {inbox.address: inbox.id for inbox in inboxes if inbox.address}
         found = by_address.get(address) or by_address.get(without_tag(address))
         return found or next((inbox.id for inbox in inboxes if inbox.catch_all), None)
@@ -69,7 +69,11 @@ class Catalogue:
 
     def key(self, channel: Channel, address: str) -> str:
         """The address key of an inbox of a channel; empty without an address."""
-        return address_key(channel.capabilities.address_kind, address) if address else ""
+        return address_key(channel.name, channel.capabilities.address_kind, address) if address else ""
+
+    def _takes_mail(self, inbox: Inbox) -> bool:
+        known = self._channels.get(inbox.channel)
+        return inbox.archived_at is None and known is not None and takes_mail(known.capabilities.address_kind)
 
     def seal(self, inbox_id: str, secrets: Mapping[str, str]) -> bytes:
         """Secrets of an inbox as they are stored."""

@@ -12,6 +12,9 @@ import msgspec
 
 from channels.base import AddressKind, CheckStep, InboundMessage
 
+_PHONE_MARKS = re.compile(r"[\s()./\u2010-\u2015-]")
+_PHONE = re.compile(r"\+?[0-9]+")
+_CHAT_LINK = re.compile(r"^(https?://)?(www\.)?(t|telegram)\.me/")
 _LOOP_TOKEN = re.compile(r"\bortoo-test-[0-9a-f]{32}\b")
 
 
@@ -66,7 +69,7 @@ class Inbox(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     created_at: datetime
     address: str = ""
-    """Normalised address customers reach it by; unique among inboxes of the same address kind."""
+    """Normalised address customers reach it by; unique as `address_key` says."""
     settings: dict[str, Any] = {}
     """The channel's fields without the secret ones."""
     paused: bool = False
@@ -212,16 +215,36 @@ class OAuthAttempt(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
 
 
-def address_key(kind: AddressKind, address: str) -> str:
-    """The key under which an address is unique among inboxes, for example `email:support@x.mn`."""
-    return f"{kind}:{address}"
+def takes_mail(kind: AddressKind) -> bool:
+    """Whether inboxes with such addresses take mail at the door, and can write to themselves."""
+    return kind == "email"
+
+
+def address_key(channel: str, kind: AddressKind, address: str) -> str:
+    """The key under which an address is unique among inboxes.
+
+    A mail address belongs to one inbox (`email:support@x.mn`): the door has to know whose a mail is. Any other is
+    unique within its channel (`sms:phone:+97677001122`), so that texts and calls may share a number.
+    """
+    return f"{kind}:{address}" if takes_mail(kind) else f"{channel}:{kind}:{address}"
 
 
 def normalise(kind: AddressKind, address: str) -> str:
-    """An address as it is compared: e-mail in lower case, a phone number without blanks."""
-    if kind == "email":
-        return address.strip().lower()
-    return re.sub(r"[\s()./-]", "", address)
+    """An address as it is compared, however it was typed or pasted.
+
+    E-mail in lower case; a phone number as + and digits (a sender id of letters keeps its blanks); a Telegram name
+    in lower case with its @, also from a link.
+    """
+    address = address.strip()
+    if kind == "phone":
+        bare = _PHONE_MARKS.sub("", address)
+        if not _PHONE.fullmatch(bare):
+            return address
+        return f"+{bare[2:]}" if bare.startswith("00") else bare
+    if kind == "telegram":
+        name = _CHAT_LINK.sub("", address.lower()).lstrip("@").rstrip("/")
+        return f"@{name}" if name and not name.isdigit() else name
+    return address.lower()
 
 
 def without_tag(address: str) -> str:

@@ -33,6 +33,7 @@ from inbox.inboxes.model import (
     InboxForm,
     LoopTest,
     normalise,
+    takes_mail,
 )
 from inbox.inboxes.oauth import OAuthAccounts
 from inbox.inboxes.store import InboxStore
@@ -299,7 +300,8 @@ class InboxService:
         self, channel: Channel, inbox: Inbox, form: InboxForm, plain: dict[str, Any], secrets: Mapping[str, str]
     ) -> Inbox:
         """The inbox with a form's values. Raises `Invalid`."""
-        address = normalise(channel.capabilities.address_kind, form.address)
+        kind = channel.capabilities.address_kind
+        address = normalise(kind, form.address)
         settings = {**plain, **secrets, "address": address, "name": form.name.strip()}
         if form.max_per_minute:
             settings["max_per_minute"] = form.max_per_minute
@@ -311,7 +313,7 @@ class InboxService:
             name=form.name.strip(),
             address=address,
             settings=plain,
-            catch_all=form.catch_all,
+            catch_all=form.catch_all and takes_mail(kind),
             signature=fields.signature_html(form.signature),
             reopen_days=form.reopen_days,
             max_per_minute=form.max_per_minute,

@@ -9,7 +9,7 @@ import msgspec
 
 from channels.base import Channel, Field
 from inbox.inboxes import fields
-from inbox.inboxes.model import Inbox, InboxForm
+from inbox.inboxes.model import Inbox, InboxForm, takes_mail
 from inbox.web.i18n import gettext as _
 
 PREFIX = "set-"
@@ -54,6 +54,12 @@ class FormView(msgspec.Struct, frozen=True, kw_only=True):
     """CSS that hides what is not asked for: no script, no round trip, and nothing typed is lost."""
     address_label: str
     address_help: str
+    address_kind: str
+    """Of the input: `email` or `text`."""
+    address_required: bool
+    name_help: str
+    takes_mail: bool
+    """Whether the inbox can be the one for mail that no other takes."""
 
 
 def read(channel: Channel, form: Mapping[str, str]) -> InboxForm:
@@ -118,7 +124,9 @@ def view(channel: Channel, form: InboxForm, errors: Mapping[str, str], saved_sec
         )
         for number, (label, members) in enumerate(fields.groups(fields.fields_of(channel)))
     )
-    address = next((field for field in channel.fields if field.name == "address"), None)
+    own = {field.name: field for field in channel.fields if field.name in fields.OWN}
+    address = own.get("address", Field(name="address", label="Address"))
+    name = own.get("name", Field(name="name", label="Name"))
     labels = {shown.name.removeprefix(PREFIX): (shown.id, shown.label) for group in groups for shown in group.fields}
     return FormView(
         channel=channel,
@@ -130,8 +138,12 @@ def view(channel: Channel, form: InboxForm, errors: Mapping[str, str], saved_sec
         ),
         groups=groups,
         style=_style(channel),
-        address_label=_say(address.label) if address else _("Address"),
-        address_help=_say(address.help) if address else "",
+        address_label=_say(address.label) if address.required else _("%(label)s (optional)", label=_say(address.label)),
+        address_help=_say(address.help),
+        address_kind=address.kind,
+        address_required=address.required,
+        name_help=_say(name.help) or _("Customers see it beside the address, colleagues in the list of inboxes."),
+        takes_mail=takes_mail(channel.capabilities.address_kind),
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -77,7 +77,7 @@ async def room(mongo: Mongo) -> AsyncIterator[Room]:
     services: list[InboxService] = []
 
     def another() -> InboxService:
-        service = _service(mongo, channel, clock)
+        service = service_of(mongo, {channel.name: channel}, clock)
         services.append(service)
         return service
 
@@ -86,13 +86,15 @@ async def room(mongo: Mongo) -> AsyncIterator[Room]:
         await service.close()
 
 
-def _service(mongo: Mongo, channel: Channel, clock: Clock) -> InboxService:
+def service_of(mongo: Mongo, channels: Mapping[str, Channel], clock: Clock, **more: Any) -> InboxService:
+    """The room with these channels, at its own database."""
     return InboxService(
         InboxStore(mongo, EventStore(mongo)),
         Keyring(b"k" * 32),
         Files(mongo),
         Leases(mongo),
-        {channel.name: channel},
+        channels,
         clock=clock,
         cache_seconds=0,
+        **more,
     )
