@@ -13,12 +13,12 @@ from inbox.conversations.composing import (
     MOST_FILES,
     MOST_RECIPIENTS,
     Written,
+    as_written,
     draft_id,
     named,
     recipients,
     reply_subject,
     taken_back,
-    unsigned,
 )
 from inbox.conversations.model import Conversation, Draft, FileRef
 from inbox.conversations.rendering import forwarded, show_inline_files, to_text
@@ -60,8 +60,12 @@ class DraftService:
         inbox = await self._inboxes.get(conversation.inbox_id)
         answered = await self._store.answerable(conversation_id)
         kept = await self._store.draft(draft_id(conversation_id, actor.id))
+        capabilities = self._inboxes.channel(inbox.channel).capabilities
+        if mode in ("reply_all", "forward") and not capabilities.copies:
+            raise Invalid("This channel only has plain answers.")
         to, cc = recipients(mode, answered, inbox)
-        written = Written(mode=mode, to=to, cc=cc, subject=reply_subject(mode, conversation.subject))
+        subject = reply_subject(mode, conversation.subject) if capabilities.subjects else ""
+        written = Written(mode=mode, to=to, cc=cc, subject=subject)
         html = kept.html if kept else ""
         files: tuple[FileRef, ...] = ()
         if mode == "forward" and answered is not None:
@@ -89,7 +93,7 @@ class DraftService:
             raise NotFound("This message is no longer there.")
         own_id = draft_id(message.conversation_id, actor.id)
         begun = await self._store.draft(own_id)
-        if begun is not None and to_text(begun.html) == to_text(unsigned(message.html)):
+        if begun is not None and to_text(begun.html) == to_text(as_written(message)):
             return begun  # asked for twice
         copies = await self._copies(message.attachments, own_id)
         own = msgspec.structs.replace(message, author_id=actor.id, attachments=copies)

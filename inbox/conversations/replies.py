@@ -7,12 +7,17 @@ from typing import Any
 
 import msgspec
 
+from channels.base import Address, Capabilities
 from inbox.accounts.model import Actor, Permission
 from inbox.accounts.service import AccountService
+from inbox.conversations.beginnings import Beginnings
 from inbox.conversations.composing import (
     Written,
+    check_contents,
+    check_window,
     checked_recipients,
     draft_id,
+    recipients,
     reply_subject,
     sender_of,
     signed,
@@ -28,36 +33,31 @@ from inbox.conversations.model import (
     Ref,
     State,
     Status,
-    next_at,
 )
+from inbox.conversations.outbound_writes import OutboundWrites, SentAlready
 from inbox.conversations.outgoing import excerpt, message_ref, outgoing
+from inbox.conversations.outlooks import Outlook, Outlooks
 from inbox.conversations.rendering import is_blank, link_inline_files, quoted, to_text
 from inbox.conversations.store import ConversationStore, ref_id
+from inbox.conversations.store_inbound import InboundTimes
 from inbox.conversations.store_outbox import OutboxEntry, OutboxStore
 from inbox.conversations.threading import participants
 from inbox.core import html as editor
 from inbox.core.clock import Clock, utcnow
 from inbox.core.errors import Conflict, Invalid, NotFound
-from inbox.core.events import Event, EventType
+from inbox.core.events import EventType
 from inbox.core.files import Files
-from inbox.core.ids import digest, new_id
+from inbox.core.ids import new_id
 from inbox.core.mongo import Mongo, Session, to_value
 from inbox.core.store import Counters, EventStore
 from inbox.customers.service import CustomerService
+from inbox.inboxes.model import Inbox
 from inbox.inboxes.service import InboxService
 
 _MAY_RESEND = (State.FAILED, State.BOUNCED, State.UNCONFIRMED)
 
 Headline = Callable[[Message], str]
 """Says "On <date>, <name> wrote:" in the agent's language."""
-
-
-class _SentAlready(Exception):
-    """The composer sent this before."""
-
-    def __init__(self, message: Message) -> None:
-        super().__init__(message.id)
-        self.message = message
 
 
 class ReplyService:
@@ -91,6 +91,12 @@ class ReplyService:
         self.undo_seconds = undo_seconds
         self._wake = wake
         self._clock = clock
+        self._writes = OutboundWrites(store, outbox, events, clock)
+        self._inbound = InboundTimes(mongo)
+        self._outlooks = Outlooks(store, self._inbound, inboxes, customers, clock)
+        self._beginnings = Beginnings(
+            mongo, store, customers, events, counters, files, inboxes, accounts, self._writes, wake=wake, clock=clock
+        )
 
     # --- sending -----------------------------------------------------------------------------------------------
 
@@ -103,24 +109,27 @@ class ReplyService:
         """
         actor.require(Permission.INBOX_REPLY)
         conversation = await self._conversation(conversation_id)
-        if (earlier := await self._sent_already(actor, written)) is not None:
+        if (earlier := await self._writes.sent_already(actor, written)) is not None:
             return earlier
         own_id = draft_id(conversation_id, actor.id)
         draft = await self._store.draft(own_id)
         files = draft.attachments if draft else ()
         html = link_inline_files(editor.clean(written.html), files)
-        if is_blank(html) and not files:
-            raise Invalid("There is nothing to send yet.", fields={"html": "Write something first."})
         if written.mode == "note":
+            if is_blank(html) and not files:
+                raise Invalid("There is nothing to send yet.", fields={"html": "Write something first."})
             return await self._add_note(actor, conversation, written, html, files)
         agent = await self._accounts.agent(actor.id)
         inbox = await self._inboxes.get(conversation.inbox_id)
         capabilities = (await self._inboxes.adapter(inbox.id)).capabilities
-        to, cc, bcc = checked_recipients(written, capabilities)
+        check_contents(html, len(files), capabilities)
         answered = await self._store.answerable(conversation_id)
-        history = quoted(answered, headline(answered)) if answered and written.mode != "forward" else ("", "")
         now, message_id = self._clock(), new_id()
-        shown = signed(html, agent, inbox)
+        if capabilities.window_hours is not None:
+            check_window(capabilities, await self._inbound.last(conversation_id), now)
+        to, cc, bcc = await self._recipients(actor, conversation, written, inbox, capabilities, answered)
+        subject = written.subject.strip()[:500] or reply_subject(written.mode, conversation.subject)
+        shown = signed(html, agent, inbox, capabilities)
         message, entry, ref = outgoing(
             message_id=message_id,
             conversation=conversation,
@@ -130,16 +139,18 @@ class ReplyService:
             to=to,
             cc=cc,
             bcc=bcc,
-            subject=written.subject.strip()[:500] or reply_subject(written.mode, conversation.subject),
+            subject=subject if capabilities.subjects else "",
             text=to_text(shown),
-            html=shown,
+            html=shown if capabilities.supports_html else "",
             attachments=files,
             answered=answered,
             forward=written.mode == "forward",
             now=now,
             undo_seconds=self.undo_seconds,
         )
-        message = msgspec.structs.replace(message, quoted_text=history[0], quoted_html=history[1])
+        if answered and capabilities.threads_by_headers and written.mode != "forward":
+            text, quote = quoted(answered, headline(answered))
+            message = msgspec.structs.replace(message, quoted_text=text, quoted_html=quote)
         changes: dict[str, Any] = {"unread": False}
         if not conversation.assignee_id:
             changes["assignee_id"] = actor.id
@@ -147,17 +158,39 @@ class ReplyService:
             changes |= {"status": Status.RESOLVED.value, "snoozed_until": None}
 
         async def work(session: Session) -> Message:
-            await self._note_key(session, actor, written, message_id)
-            await self._use_draft(session, own_id, files)
-            return await self._queue(session, actor, conversation, message, entry, ref, changes)
+            await self._writes.note_key(session, actor, written, message_id)
+            await self._writes.use_draft(session, own_id, files)
+            return await self._writes.queue(session, actor, conversation, message, entry, ref, changes)
 
         try:
             queued = await self._mongo.transaction(work)
-        except _SentAlready as earlier_one:
+        except SentAlready as earlier_one:
             return earlier_one.message
         if not self.undo_seconds:
             await self._wake(message_id)
         return queued
+
+    async def compose_new(self, actor: Actor, inbox_id: str, written: Written) -> Message:
+        """Begin a conversation with the first recipient, or go on with theirs where the channel has one for each
+        person. Raises `Invalid` by field."""
+        return await self._beginnings.compose_new(actor, inbox_id, written)
+
+    async def answer_elsewhere(
+        self, actor: Actor, conversation_id: str, inbox_id: str, written: Written, *, resolve: bool = False
+    ) -> Message:
+        """Answer a conversation's customer from another inbox, with the draft's files; both say so in a line.
+
+        `Written.to` is one of the customer's addresses, or empty where there is one. Raises `Invalid` by field.
+        """
+        return await self._beginnings.answer_elsewhere(actor, conversation_id, inbox_id, written, resolve=resolve)
+
+    async def outlook(self, actor: Actor, conversation_id: str, inbox_id: str = "") -> Outlook:
+        """What to know before writing in a conversation, from its own inbox or another. Raises `NotFound`."""
+        return await self._outlooks.outlook(actor, conversation_id, inbox_id)
+
+    async def senders(self, actor: Actor) -> list[Inbox]:
+        """The inboxes that can send now."""
+        return await self._outlooks.senders(actor)
 
     async def undo_send(self, actor: Actor, message_id: str) -> Draft:
         """Take back a message that has not left; it is a draft again, with what was begun since.
@@ -179,7 +212,7 @@ class ReplyService:
             await self._store.replace_draft(session, draft)
             changed = await self._after_removal(session, message.conversation_id)
             await self._events.append(
-                session, [self._event(EventType.MESSAGE_STATE, actor, changed, message_id, "undone")]
+                session, [self._writes.event(EventType.MESSAGE_STATE, actor, changed, message_id, "undone")]
             )
             return draft
 
@@ -226,82 +259,13 @@ class ReplyService:
             await self._store.add_refs(session, [ref])
             await self._outbox.add(session, [entry])
             changed = await self._store.change(session, message.conversation_id, {"failed": False})
-            await self._events.append(session, [self._event(EventType.MESSAGE_QUEUED, actor, changed, message_id)])
+            await self._events.append(
+                session, [self._writes.event(EventType.MESSAGE_QUEUED, actor, changed, message_id)]
+            )
 
         await self._mongo.transaction(work)
         await self._wake(message_id)
         return again
-
-    async def compose_new(self, actor: Actor, inbox_id: str, written: Written) -> Message:
-        """Begin a conversation with the first recipient. Raises `Invalid` by field."""
-        actor.require(Permission.INBOX_REPLY)
-        inbox = await self._inboxes.get(inbox_id)
-        capabilities = (await self._inboxes.adapter(inbox_id)).capabilities
-        agent = await self._accounts.agent(actor.id)
-        if (earlier := await self._sent_already(actor, written)) is not None:
-            return earlier
-        to, cc, bcc = checked_recipients(written, capabilities)
-        html = editor.clean(written.html)
-        if is_blank(html):
-            raise Invalid("There is nothing to send yet.", fields={"html": "Write something first."})
-        if capabilities.subjects and not written.subject.strip():
-            raise Invalid("The message was not sent.", fields={"subject": "Say what it is about."})
-        now, message_id = self._clock(), new_id()
-        number = (await self._counters.take("conversation"))[0]
-        shown = signed(html, agent, inbox)
-
-        async def work(session: Session) -> Message:
-            people = self._customers.people(session)
-            await people.load([to[0].key])
-            customer_id, name = people.customer_of(to[0], now)
-            conversation = Conversation(
-                id=new_id(),
-                number=number,
-                inbox_id=inbox_id,
-                customer_id=customer_id,
-                customer_name=name,
-                subject=written.subject.strip()[:500],
-                status=Status.OPEN,
-                created_at=now,
-                updated_at=now,
-                assignee_id=actor.id,
-                team_id=inbox.team_id,
-                unread=False,
-                last_kind=MessageKind.OUT,
-            )
-            message, entry, ref = outgoing(
-                message_id=message_id,
-                conversation=conversation,
-                inbox=inbox,
-                author_id=actor.id,
-                sender=sender_of(agent, inbox, capabilities),
-                to=to,
-                cc=cc,
-                bcc=bcc,
-                subject=conversation.subject,
-                text=to_text(shown),
-                html=shown,
-                now=now,
-                undo_seconds=0,
-            )
-            await self._note_key(session, actor, written, message_id)
-            await people.save()
-            await self._store.insert(session, [conversation])
-            message = await self._queue(session, actor, conversation, message, entry, ref, {})
-            created = [
-                Event(type=EventType.CUSTOMER_CREATED, at=now, actor=actor.id, customer_id=customer.id)
-                for customer in people.created
-            ]
-            created.append(self._event(EventType.CONVERSATION_CREATED, actor, conversation))
-            await self._events.append(session, created)
-            return message
-
-        try:
-            message = await self._mongo.transaction(work)
-        except _SentAlready as earlier_one:
-            return earlier_one.message
-        await self._wake(message.id)
-        return message
 
     # --- private -----------------------------------------------------------------------------------------------
 
@@ -311,57 +275,23 @@ class ReplyService:
             raise NotFound("This conversation is no longer there.")
         return conversation
 
-    async def _sent_already(self, actor: Actor, written: Written) -> Message | None:
-        """What this composer sent before under the same key."""
-        message_id = await self._store.sent_by_key(digest(actor.id, written.key)) if written.key else ""
-        return await self._store.message(message_id) if message_id else None
-
-    async def _note_key(self, session: Session, actor: Actor, written: Written, message_id: str) -> None:
-        if not written.key:
-            return
-        key = digest(actor.id, written.key)
-        if not await self._store.take_send_key(session, key, message_id, self._clock()):
-            earlier = await self._sent_already(actor, written)
-            if earlier is None:
-                raise Conflict("This was taken back at this very moment. Look at it once more, then send it.")
-            raise _SentAlready(earlier)
-
-    async def _use_draft(self, session: Session, own_id: str, files: tuple[FileRef, ...]) -> None:
-        """The draft is gone, and has the files that are sent. Raises `Conflict` where another tab changed them."""
-        draft = await self._store.draft(own_id, session)
-        if (draft.attachments if draft else ()) != files:
-            raise Conflict("The files of this draft were changed meanwhile. Look at them once more, then send it.")
-        await self._store.delete_draft(own_id, session)
-
-    async def _queue(
+    async def _recipients(
         self,
-        session: Session,
         actor: Actor,
-        seen: Conversation,
-        message: Message,
-        entry: OutboxEntry,
-        ref: Ref,
-        changes: dict[str, Any],
-    ) -> Message:
-        """Write an outbound message with everything that goes with it; what came in after `seen` stays to be seen."""
-        current = await self._store.get(seen.id, session)
-        if current is None:
-            raise NotFound("This conversation is no longer there.")
-        if current.updated_at != seen.updated_at and current.last_kind is MessageKind.IN:
-            changes = {name: value for name, value in changes.items() if name == "assignee_id"}
-        at = next_at(current, message.at)
-        message = msgspec.structs.replace(message, at=at)
-        await self._store.add_messages(session, [message])
-        await self._store.add_refs(session, [ref])
-        await self._outbox.add(session, [msgspec.structs.replace(entry, first_at=at)])
-        summary = {
-            "updated_at": at,
-            "excerpt": excerpt(message.text or message.subject),
-            "last_kind": MessageKind.OUT.value,
-        }
-        changed = await self._store.change(session, seen.id, changes | summary)
-        await self._events.append(session, [self._event(EventType.MESSAGE_QUEUED, actor, changed, message.id)])
-        return message
+        conversation: Conversation,
+        written: Written,
+        inbox: Inbox,
+        capabilities: Capabilities,
+        answered: Message | None,
+    ) -> tuple[tuple[Address, ...], tuple[Address, ...], tuple[Address, ...]]:
+        """Who it goes to: the room alone, whoever the agent named, else whom an answer goes to. Raises `Invalid`."""
+        if conversation.chat_id or (not written.to and not capabilities.copies):
+            named = () if conversation.chat_id else recipients("reply", answered, inbox)[0]
+            named = named or await self._outlooks.only_address(actor, conversation, capabilities)
+            written = msgspec.structs.replace(written, to=named, cc=(), bcc=())
+        if written.mode != "reply" and not capabilities.copies:
+            raise Invalid("This channel only has plain answers.")
+        return checked_recipients(written, capabilities, room=bool(conversation.chat_id))
 
     async def _add_note(
         self, actor: Actor, conversation: Conversation, written: Written, html: str, files: tuple[FileRef, ...]
@@ -380,15 +310,15 @@ class ReplyService:
         )
 
         async def work(session: Session) -> None:
-            await self._note_key(session, actor, written, note.id)
-            await self._use_draft(session, draft_id(conversation.id, actor.id), files)
+            await self._writes.note_key(session, actor, written, note.id)
+            await self._writes.use_draft(session, draft_id(conversation.id, actor.id), files)
             await self._store.add_messages(session, [note])
             changed = await self._store.change(session, conversation.id, {})
-            await self._events.append(session, [self._event(EventType.NOTE_ADDED, actor, changed, note.id)])
+            await self._events.append(session, [self._writes.event(EventType.NOTE_ADDED, actor, changed, note.id)])
 
         try:
             await self._mongo.transaction(work)
-        except _SentAlready as earlier:
+        except SentAlready as earlier:
             return earlier.message
         return note
 
@@ -400,17 +330,3 @@ class ReplyService:
             text = excerpt(last.text or last.subject)
             changes = {"updated_at": last.at, "excerpt": text, "last_kind": last.kind.value}
         return await self._store.change(session, conversation_id, changes)
-
-    def _event(
-        self, kind: EventType, actor: Actor, conversation: Conversation | None, message_id: str = "", state: str = ""
-    ) -> Event:
-        return Event(
-            type=kind,
-            at=self._clock(),
-            actor=actor.id,
-            inbox_id=conversation.inbox_id if conversation else "",
-            conversation_id=conversation.id if conversation else "",
-            customer_id=conversation.customer_id if conversation else "",
-            message_id=message_id,
-            data={"state": state} if state else {},
-        )
