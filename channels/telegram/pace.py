@@ -58,6 +58,7 @@ class Pace:
         self._limits = limits
         self._everybody: TokenBucket | None = None
         self._chats: dict[int | str, list[TokenBucket]] = {}
+        self._held: dict[int | str, float] = {}
 
     def reserve(self, chat: int | str, count: int, now: float, *, group: bool, most: float | None = None) -> float:
         """Seconds to wait before sending `count` messages to `chat`, which are counted as sent then.
@@ -65,11 +66,19 @@ class Pace:
         Where that would be more than `most`, nothing is counted.
         """
         buckets = self._buckets(chat, now, group=group)
-        wait = max(bucket.wait(count, now) for bucket in buckets)
+        wait = max(self._held_for(chat, now), *(bucket.wait(count, now) for bucket in buckets))
         if most is None or wait <= most:
             for bucket in buckets:
                 bucket.take(count, now)
         return wait
+
+    def hold(self, chat: int | str, seconds: float, now: float) -> None:
+        """Send nothing to `chat` for so long: the API said so."""
+        self._held = {each: until for each, until in self._held.items() if until > now}
+        self._held[chat] = max(now + seconds, self._held.get(chat, 0))
+
+    def _held_for(self, chat: int | str, now: float) -> float:
+        return max(0.0, self._held.get(chat, now) - now)
 
     def _buckets(self, chat: int | str, now: float, *, group: bool) -> list[TokenBucket]:
         if self._everybody is None:

@@ -91,6 +91,8 @@ class Sender:
                     current.method, {**current.parameters, **place.parameters}, current.uploads
                 )
             except ApiError as error:
+                if error.retry_after:
+                    self._pace.hold(place.chat, error.retry_after, self._clock())
                 if error.migrate_to and error.migrate_to != place.chat:
                     # A group became a supergroup; the API did nothing but to say so.
                     place = msgspec.structs.replace(place, chat=error.migrate_to)

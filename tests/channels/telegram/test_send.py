@@ -368,6 +368,21 @@ async def test_with_too_long_to_wait_the_message_goes_back_into_the_queue(
     assert len(server.sent) == 1
 
 
+async def test_what_comes_after_a_429_does_not_ask_again_too_early(server: TelegramServer, crossing: Crossing) -> None:
+    client, clock = Client(settings(server), Timing()), Clock()
+    bold = server.chats.person(ANN + 1, "Bold")["id"]
+    server.fail(too_many(60), None)
+    sender = Sender(client, clock=lambda: clock.now, sleep=clock.sleep)
+    assert isinstance(await sender.send(outgoing(), crossing), Retry)
+    clock.now += 10
+    assert await sender.send(outgoing(), crossing) == Retry("Telegram takes only so many messages for one chat", 50.0)
+    assert isinstance(await sender.send(outgoing(chat_id=str(bold)), crossing), Sent)
+    clock.now += 50
+    assert isinstance(await sender.send(outgoing(), crossing), Sent)
+    await client.close()
+    assert len(crossing.calls_before) == 3
+
+
 @pytest.mark.filterwarnings("ignore::telegram.warnings.PTBDeprecationWarning")  # of its own attribute
 async def test_another_client_understands_the_server(server: TelegramServer) -> None:
     """The fake is held to account by a client that is not ours."""
