@@ -133,6 +133,8 @@ class Client:
             session = self._open()
             async with session.request(method, url, timeout=timeout, allow_redirects=False, **body) as response:
                 return response.status, await _content(response, max_bytes)
+        except aiohttp.ClientConnectorCertificateError:
+            raise NotLeft("The certificate of Telegram's server is not trusted") from None
         except aiohttp.ClientConnectorError as error:
             raise NotLeft(f"Cannot connect to Telegram: {error.os_error.strerror or 'no answer'}") from None
         except (aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL):

@@ -6,15 +6,16 @@ import asyncio
 
 import msgspec
 import pytest
-import telegram
 
 from channels.base import Address, Attachment, Button, Rejected, Retry, SendResult, Sent, Unknown
 from channels.telegram.adapter import WebhookTelegramAdapter
-from channels.telegram.client import ApiError, Client, Timing
+from channels.telegram.client import Client, Timing
 from channels.telegram.pace import Limit, Limits
 from channels.telegram.send import Sender
+from channels.telegram.settings import TelegramSettings
 from channels.telegram.text import utf16_length
 from tests.channels.telegram.conftest import ANN, NO_LIMITS, outgoing, settings
+from tests.fakes.certificates import Certificates
 from tests.fakes.telegram_server import (
     BAD_GATEWAY,
     CUT_AFTER,
@@ -286,6 +287,27 @@ async def test_a_send_during_which_the_inbox_is_closed_is_unknown(server: Telegr
     assert isinstance(await sending, Unknown)
 
 
+async def test_a_server_nobody_vouches_for_gets_nothing(certificates: Certificates, crossing: Crossing) -> None:
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.read())
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", ssl=certificates.server_context())
+    port = listening.sockets[0].getsockname()[1]
+    client = Client(
+        TelegramSettings(token="7:abc", inbound="polling", webhook_secret="s", api_url=f"https://127.0.0.1:{port}"),
+        Timing(),
+    )
+    result = await Sender(client, limits=NO_LIMITS).send(outgoing(), crossing)
+    await client.close()
+    listening.close()
+    await listening.wait_closed()
+    assert result == Retry("The certificate of Telegram's server is not trusted")
+    assert heard == []
+
+
 async def test_nobody_listens_there_so_nothing_left(crossing: Crossing) -> None:
     async with TelegramServer() as gone:
         client = Client(settings(gone), Timing(connect=5))
@@ -381,48 +403,3 @@ async def test_what_comes_after_a_429_does_not_ask_again_too_early(server: Teleg
     assert isinstance(await sender.send(outgoing(), crossing), Sent)
     await client.close()
     assert len(crossing.calls_before) == 3
-
-
-@pytest.mark.filterwarnings("ignore::telegram.warnings.PTBDeprecationWarning")  # of its own attribute
-async def test_another_client_understands_the_server(server: TelegramServer) -> None:
-    """The fake is held to account by a client that is not ours."""
-    base = f"{server.url}/bot"
-    async with telegram.Bot(server.token, base_url=base, base_file_url=f"{server.url}/file/bot") as bot:
-        message = await bot.send_photo(ANN, b"\xff\xd8photo", caption="Ger")
-        album = await bot.send_media_group(
-            ANN, [telegram.InputMediaPhoto(b"one", caption="1"), telegram.InputMediaPhoto(b"two")]
-        )
-        content = await (await bot.get_file(message.photo[-1].file_id)).download_as_bytearray()
-        await server.deliver(server.chats.update_message(server.chats.person(ANN, "Ann"), text="Hi"))
-        (update,) = await bot.get_updates()
-        with pytest.raises(telegram.error.BadRequest, match="hat not found"):
-            await bot.send_message(1, "x")
-        server.fail(too_many(3))
-        with pytest.raises(telegram.error.RetryAfter):
-            await bot.send_message(ANN, "x")
-    assert (message.caption, message.chat.id, bytes(content)) == ("Ger", ANN, b"\xff\xd8photo")
-    assert len({each.media_group_id for each in album}) == 1
-    assert update.message is not None
-    assert update.message.text == "Hi"
-
-
-async def test_the_server_listens_where_it_is_told() -> None:
-    first = TelegramServer()
-    await first.start()
-    port = int(first.url.rpartition(":")[2])
-    await first.stop()
-    second = TelegramServer()
-    await second.start(port)
-    assert second.url.endswith(f":{port}")
-    await second.stop()
-
-
-async def test_the_server_fails_a_test_that_sends_nonsense() -> None:
-    strict = TelegramServer()
-    await strict.start()
-    client = Client(settings(strict), Timing())
-    with pytest.raises(ApiError, match="Bad Request"):
-        await client.call("sendMessage", {"chat_id": 5, "text": "x", "colour": "red"})
-    await client.close()
-    with pytest.raises(AssertionError, match="no parameter colour"):
-        await strict.__aexit__(None)
