@@ -19,6 +19,7 @@ from inbox.conversations.composing import (
     checked_recipients,
     draft_id,
     goes_on,
+    is_group,
     sender_of,
     signed,
 )
@@ -113,7 +114,7 @@ class Beginnings:
         asked = await self._store.get(conversation_id)
         if asked is None:
             raise NotFound("This conversation is no longer there.")
-        if asked.chat_id:
+        if is_group(asked, [each.value for each in await self._customers.identities(actor, asked.customer_id)]):
             raise Invalid("This is a group: it can only be answered where it is.")
         if asked.inbox_id == inbox_id:
             raise Invalid("This conversation is in that inbox already.")
@@ -195,6 +196,12 @@ class Beginnings:
         await people.load([letter.to[0].key])
         customer_id, name = people.customer_of(letter.to[0], now)
         await people.save()
+        chat_id = letter.to[0].value if letter.capabilities.rooms else ""
+        if chat_id:  # between the two of us: the customer's answer comes into it by its name
+            talk = (await self._store.by_chat(session, inbox.id, [chat_id])).get(chat_id)
+            if talk is not None:
+                check_window(letter.capabilities, await self._inbound.last(talk.id, session), now)
+                return talk
         latest = (await self._store.latest_of(session, inbox.id, [customer_id])).get(customer_id)
         if latest is not None and goes_on(latest, inbox, letter.capabilities, now):
             check_window(letter.capabilities, await self._inbound.last(latest.id, session), now)
@@ -216,6 +223,7 @@ class Beginnings:
             team_id=inbox.team_id,
             unread=False,
             last_kind=MessageKind.OUT,
+            chat_id=chat_id,
         )
         await self._store.insert(session, [conversation])
         created = [

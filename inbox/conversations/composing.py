@@ -163,6 +163,12 @@ def check_window(capabilities: Capabilities, last_in: datetime | None, now: date
         )
 
 
+def is_group(conversation: Conversation, own: Iterable[str]) -> bool:
+    """Whether a conversation is a group's. A chat that is named by one of the customer's `own` addresses is not."""
+    parts = conversation.chat_id.split(":")
+    return bool(conversation.chat_id) and not any(value in parts for value in own)
+
+
 def goes_on(conversation: Conversation, inbox: Inbox, capabilities: Capabilities, now: datetime) -> bool:
     """Whether what we begin to say belongs into the customer's latest conversation of an inbox.
 

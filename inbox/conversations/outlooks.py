@@ -9,7 +9,7 @@ import msgspec
 
 from channels.base import Address, AddressKind, Capabilities
 from inbox.accounts.model import Actor, Permission
-from inbox.conversations.composing import is_closed, recipients
+from inbox.conversations.composing import is_closed, is_group, recipients
 from inbox.conversations.model import Conversation
 from inbox.conversations.store import ConversationStore
 from inbox.conversations.store_inbound import InboundTimes
@@ -79,7 +79,8 @@ class Outlooks:
         inbox = await self._inboxes.get(conversation.inbox_id if is_own else inbox_id)
         capabilities = await self.capabilities(inbox)
         identities = await self._customers.identities(actor, conversation.customer_id)
-        room = bool(conversation.chat_id) and is_own
+        group = is_group(conversation, [each.value for each in identities])
+        room = group and is_own
         to = self._own(identities, capabilities.address_kind)
         last_in = await self._inbound.last(conversation_id) if is_own else None
         if is_own:
@@ -94,7 +95,7 @@ class Outlooks:
             closed=is_closed(capabilities, last_in, self._clock()),
             last_in=last_in,
             unwanted=() if room else tuple(_unwanted(identities, capabilities.address_kind)),
-            ways=() if conversation.chat_id else await self._ways(actor, conversation, identities),
+            ways=() if group else await self._ways(actor, conversation, identities),
         )
 
     async def senders(self, actor: Actor) -> list[Inbox]:
@@ -126,7 +127,7 @@ class Outlooks:
 
     async def _last_in_other(self, conversation: Conversation, inbox: Inbox) -> datetime | None:
         others = await self._store.of_customer(conversation.customer_id, 20)
-        latest = next((other for other in others if other.inbox_id == inbox.id and not other.chat_id), None)
+        latest = next((other for other in others if other.inbox_id == inbox.id), None)
         return await self._inbound.last(latest.id) if latest else None
 
     def _own(self, identities: list[Identity], kind: AddressKind) -> tuple[Address, ...]:
