@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
-from channels.base import Adapter, Address, ChannelError, CheckStep, OutboundMessage, Rejected, Retry, Sent
+from channels.base import (
+    Adapter,
+    Address,
+    ChannelError,
+    CheckStep,
+    HookedAdapter,
+    OutboundMessage,
+    Rejected,
+    Retry,
+    Sent,
+)
 from inbox.accounts.model import Actor, Permission
 from inbox.core.clock import Clock
 from inbox.core.errors import Invalid, NotFound
 from inbox.inboxes.catalogue import Catalogue
 from inbox.inboxes.health import HealthBook
-from inbox.inboxes.model import CheckResult, HealthState, Inbox, LoopState, LoopTest, loop_token
+from inbox.inboxes.model import CheckResult, HealthState, Inbox, LoopState, LoopTest, loop_token, takes_mail
 from inbox.inboxes.store import InboxStore
 
 _CHECK_SECONDS = 60
@@ -32,19 +42,26 @@ class Checks:
     async def check(self, actor: Actor, inbox_id: str, adapter: Adapter) -> CheckResult:
         """Try the saved settings both ways, 60 seconds at most; the outcome becomes the inbox's health."""
         actor.require(Permission.SETTINGS)
-        steps = await self._steps(adapter)
-        steps = [CheckStep(step.name, step.ok, await self._catalogue.redacted(inbox_id, step.words)) for step in steps]
+        steps = await self._redacted(inbox_id, await self._steps(adapter.check))
         failed = next((step for step in steps if not step.ok), None)
         state = HealthState.DEAD if failed else HealthState.OK
         words = f"{failed.name}: {failed.words}" if failed else ""
         await self._health.set(inbox_id, state, words, actor.id)
         return CheckResult(steps=tuple(steps))
 
+    async def connect_hook(self, actor: Actor, inbox_id: str, adapter: HookedAdapter) -> CheckResult:
+        """Tell the provider our webhook's address; 60 seconds at most."""
+        actor.require(Permission.SETTINGS)
+        return CheckResult(steps=tuple(await self._redacted(inbox_id, await self._steps(adapter.connect))))
+
+    async def _redacted(self, inbox_id: str, steps: Sequence[CheckStep]) -> list[CheckStep]:
+        return [CheckStep(step.name, step.ok, await self._catalogue.redacted(inbox_id, step.words)) for step in steps]
+
     async def begin_loop_test(self, actor: Actor, inbox_id: str, adapter: Adapter) -> LoopTest:
-        """Send a message to the inbox's own address. Raises `Invalid` where it has none."""
+        """Send a message to the inbox's own address. Raises `Invalid` where it has none or cannot write to itself."""
         actor.require(Permission.SETTINGS)
         inbox = await self._catalogue.get(inbox_id)
-        if not inbox.address:
+        if not inbox.address or not takes_mail(adapter.capabilities.address_kind):
             raise Invalid("This inbox has no address of its own to write to.")
         test = LoopTest(id=f"ortoo-test-{secrets.token_hex(16)}", inbox_id=inbox_id, at=self._clock())
         await self._store.save_loop_test(test)
@@ -74,10 +91,10 @@ class Checks:
         if token is not None:
             await self._store.step_loop_test(token, inbox_id, LoopState.CAUGHT, "", self._clock())
 
-    async def _steps(self, adapter: Adapter) -> list[CheckStep]:
+    async def _steps(self, ask: Callable[[], Awaitable[list[CheckStep]]]) -> list[CheckStep]:
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
-                return await adapter.check()
+                return await ask()
         except TimeoutError:
             return [CheckStep("Connection", False, "No answer within a minute. Check the server names and ports.")]
         except ChannelError as error:

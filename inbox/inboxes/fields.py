@@ -43,6 +43,11 @@ def is_shown(channel: Channel, field: Field, values: Mapping[str, Any]) -> bool:
     return all(_holds(values.get(name, ""), wanted) for name, wanted in conditions(channel, field))
 
 
+def can_fetch(channel: Channel) -> bool:
+    """Whether one of the channel's choices is to fetch what came in; by agreement its value is `polling`."""
+    return any(value == "polling" for field in channel.fields for value, _ in field.choices)
+
+
 def is_checked_word(word: str) -> bool:
     """Whether a word means that a box is ticked."""
     return word.lower() in _TRUE

@@ -11,12 +11,17 @@ import structlog
 from inbox.core.clock import Clock
 from inbox.core.events import Event, EventType
 from inbox.inboxes.catalogue import Catalogue
-from inbox.inboxes.model import HealthReport, HealthState
+from inbox.inboxes.model import HealthReport, HealthState, Problem
 from inbox.inboxes.store import InboxStore
 
 log = structlog.get_logger()
 QueueLength = Callable[[str], Awaitable[int]]
 """Inbox id -> messages that wait to leave it."""
+_REFUSED = (
+    "A call of the webhook was turned away: its signature is not valid. Either somebody else tries the address, or the "
+    "token or secret saved here is not the provider's present one, or the provider knows us by another address."
+)
+_REFUSED_EVERY = 60.0  # seconds
 _TELL_EVERY = 1.0  # seconds: times of day are shown to the minute, and thousands of mails come in a second
 
 
@@ -65,6 +70,16 @@ class HealthBook:
             return
         self._told[inbox_id, what] = now
         await self._store.saw(inbox_id, what, at)
+
+    async def hook_refused(self, inbox_id: str) -> None:
+        """Note that a call of the inbox's webhook was turned away, once a minute at most; the inbox stays as it is."""
+        now = time.monotonic()
+        if now - self._told.get((inbox_id, _REFUSED), -_REFUSED_EVERY) < _REFUSED_EVERY:
+            return
+        self._told[inbox_id, _REFUSED] = now
+        await self._catalogue.get(inbox_id)
+        problem = Problem(at=self._clock(), state=HealthState.UNKNOWN, words=_REFUSED)
+        await self._store.repeat_problem(inbox_id, problem)
 
     async def reconciled(self, inbox_id: str, missing: int) -> None:
         """Keep how many messages the server has that the store has not."""

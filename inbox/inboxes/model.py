@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from channels.base import AddressKind, CheckStep, InboundMessage
+from channels.base import AddressKind, Capabilities, CheckStep, InboundMessage
 
 _PHONE_MARKS = re.compile(r"[\s()./\u2010-\u2015-]")
 _PHONE = re.compile(r"\+?[0-9]+")
@@ -159,6 +159,14 @@ class LoopTest(msgspec.Struct, frozen=True, kw_only=True):
     seen_at: datetime | None = None
 
 
+class Hook(msgspec.Struct, frozen=True, kw_only=True):
+    """The webhook of an inbox."""
+
+    url: str
+    fetches: bool = False
+    """The channel can fetch instead, which needs no public address."""
+
+
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a live check of an inbox found."""
 
@@ -245,6 +253,22 @@ def normalise(kind: AddressKind, address: str) -> str:
         name = _CHAT_LINK.sub("", address.lower()).lstrip("@").rstrip("/")
         return f"@{name}" if name and not name.isdigit() else name
     return address.lower()
+
+
+def chat_link(capabilities: Capabilities, address: str) -> str:
+    """Where a person's own device begins to write to an inbox; empty where its address leads nowhere."""
+    kind = capabilities.address_kind
+    if kind == "phone" and _PHONE.fullmatch(address):
+        # Of what goes to numbers, only WhatsApp has a window to answer in.
+        return f"sms:{address}" if capabilities.window_hours is None else f"https://wa.me/{address.lstrip('+')}"
+    if kind == "telegram" and address.startswith("@"):
+        return f"https://t.me/{address[1:]}"
+    return ""
+
+
+def can_be_answered(capabilities: Capabilities, address: str) -> bool:
+    """Whether customers can write to the address: not to a sender id of letters."""
+    return capabilities.address_kind != "phone" or _PHONE.fullmatch(address) is not None
 
 
 def without_tag(address: str) -> str:

@@ -8,17 +8,17 @@ from typing import Any
 
 import msgspec
 
-from channels.base import Adapter, Channel, Cursor
+from channels.base import Adapter, Capabilities, Channel, Cursor, HookedAdapter
 from inbox.accounts.model import Actor, Permission
 from inbox.core.clock import Clock, utcnow
 from inbox.core.crypto import Keyring
-from inbox.core.errors import Conflict, Invalid
+from inbox.core.errors import Conflict, Invalid, Unavailable
 from inbox.core.events import Event, EventType
 from inbox.core.files import Files
 from inbox.core.ids import new_id
 from inbox.core.store import Leases
 from inbox.inboxes import fields
-from inbox.inboxes.adapters import Adapters
+from inbox.inboxes.adapters import Adapters, hook_url
 from inbox.inboxes.catalogue import Catalogue
 from inbox.inboxes.catcher import Catcher
 from inbox.inboxes.checks import Checks
@@ -29,6 +29,7 @@ from inbox.inboxes.model import (
     CheckResult,
     HealthReport,
     HealthState,
+    Hook,
     Inbox,
     InboxForm,
     LoopTest,
@@ -63,6 +64,7 @@ class InboxService:
         base_url: str = "",
     ) -> None:
         self.channels = channels
+        self._base_url = base_url
         self._store = store
         self._clock = clock
         self._catalogue = Catalogue(store, keyring, channels, cache_seconds=cache_seconds)
@@ -204,6 +206,33 @@ class InboxService:
         actor.require(Permission.SETTINGS)
         return await self._checks.begin_loop_test(actor, inbox_id, await self.adapter(inbox_id))
 
+    async def capabilities(self, inbox: Inbox) -> Capabilities:
+        """What an inbox can do at its settings; what its channel can where its secrets do not open."""
+        try:
+            return (await self.adapter(inbox.id)).capabilities
+        except Unavailable:
+            return self.channel(inbox.channel).capabilities
+
+    async def hook(self, actor: Actor, inbox_id: str) -> Hook | None:
+        """The inbox's webhook; None where it has none, or its secrets do not open and nobody knows."""
+        actor.require(Permission.SETTINGS)
+        channel = self.channel((await self._catalogue.get(inbox_id)).channel)
+        try:
+            adapter = await self.adapter(inbox_id)
+        except Unavailable:  # the check says so in words
+            return None
+        if not isinstance(adapter, HookedAdapter) or not adapter.capabilities.hooks:
+            return None
+        return Hook(url=hook_url(self._base_url, inbox_id), fetches=fields.can_fetch(channel))
+
+    async def connect_hook(self, actor: Actor, inbox_id: str) -> CheckResult:
+        """Set the webhook at the provider. Raises `Invalid` where the inbox has none."""
+        actor.require(Permission.SETTINGS)
+        adapter = await self.adapter(inbox_id)
+        if not isinstance(adapter, HookedAdapter) or not adapter.capabilities.hooks:
+            raise Invalid("This inbox has no webhook.")
+        return await self._checks.connect_hook(actor, inbox_id, adapter)
+
     async def loop_test(self, actor: Actor, token: str) -> LoopTest:
         """How far a loop test has come. Raises `NotFound` a day later."""
         return await self._checks.loop_test(actor, token)
@@ -236,6 +265,10 @@ class InboxService:
     async def reconciled(self, inbox_id: str, missing: int) -> None:
         """The hourly comparison found `missing` messages on the server that the store has not."""
         await self._health.reconciled(inbox_id, missing)
+
+    async def hook_refused(self, inbox_id: str) -> None:
+        """A call of the inbox's webhook had no valid signature; noted for its health page once a minute at most."""
+        await self._health.hook_refused(inbox_id)
 
     async def health(self, actor: Actor, inbox_id: str) -> HealthReport:
         """What the health page shows."""

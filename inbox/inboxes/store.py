@@ -194,6 +194,17 @@ class InboxStore:
             {"_id": inbox_id}, {"$push": {"entries": entries}}, upsert=True, session=session
         )
 
+    async def repeat_problem(self, inbox_id: str, problem: Problem) -> None:
+        """Note a problem that anybody on the net can cause: it takes the place of the same one from before, so that
+        it cannot push the others out."""
+
+        async def work(session: Session) -> None:
+            same = {"$pull": {"entries": {"words": problem.words}}}
+            await self._problems.update_one({"_id": inbox_id}, same, session=session)
+            await self._note_problem(session, inbox_id, problem)
+
+        await self._mongo.transaction(work)
+
     async def saw(self, inbox_id: str, what: str, at: datetime) -> None:
         """Move `health.<what>` forward, never back."""
         await self._inboxes.update_one({"_id": inbox_id}, {"$max": {f"health.{what}": at}})

@@ -10,7 +10,7 @@ from channels.base import Channel
 from inbox.accounts.model import Permission
 from inbox.core.errors import Conflict, Invalid
 from inbox.inboxes import web_form
-from inbox.inboxes.model import Inbox, InboxForm
+from inbox.inboxes.model import Inbox, InboxForm, takes_mail
 from inbox.inboxes.service import InboxService
 from inbox.inboxes.web_catcher import CatcherPages
 from inbox.inboxes.web_trying import TryingPages
@@ -29,6 +29,7 @@ class InboxPages:
 
     def __init__(self, inboxes: InboxService, public_url: str = "") -> None:
         self._inboxes = inboxes
+        self._public_url = public_url
         self._parts = (TryingPages(inboxes, public_url), CatcherPages(inboxes))
 
     def routes(self) -> list[Route]:
@@ -135,5 +136,9 @@ class InboxPages:
             archive_error=archive_error,
             inbox=inbox,
             connected=await self._inboxes.connected(inbox) if inbox else None,
+            hook=await self._inboxes.hook(actor(request), inbox.id) if inbox else None,
+            hook_at=web_form.HOOK_AT.get(channel.name, web_form.HOOK_AT[""]),
+            reachable=self._public_url.startswith("https://"),
+            writes_to_itself=takes_mail(channel.capabilities.address_kind),
             done=request.query.get("done", ""),
         )

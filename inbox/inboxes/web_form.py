@@ -14,6 +14,15 @@ from inbox.web.i18n import gettext as _
 
 PREFIX = "set-"
 """Before the names of a channel's own fields, so that none meets one of ours."""
+HOOK_AT = {
+    "": "Paste it at the provider, where it asks for the address that incoming messages are sent to, or let it be set "
+    "from here.",
+    "sms": "In the Twilio console: Phone Numbers, Active numbers, your number; below Messaging, “A message comes in” "
+    "is “Webhook”, this address, HTTP POST. With a messaging service it is below Integration; with WhatsApp, at the "
+    "WhatsApp sender.",
+    "telegram": "Telegram has no page to paste it to: the button below tells Telegram, and a secret with it.",
+}
+"""Where a provider wants the webhook's address, by channel: gettext msgids."""
 _REOPEN_DAYS = 30
 
 

@@ -5,6 +5,7 @@ With htmx a test shows each part as it is done; without it, each part is a page.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -13,13 +14,14 @@ from aiohttp import web
 from inbox.accounts.model import Permission
 from inbox.core.clock import utcnow
 from inbox.core.errors import NotFound
-from inbox.inboxes.model import Inbox, LoopState, LoopTest
+from inbox.inboxes.model import Inbox, LoopState, LoopTest, can_be_answered, chat_link, takes_mail
 from inbox.inboxes.service import InboxService
 from inbox.web.i18n import gettext as _
 from inbox.web.pages import actor, is_htmx, redirect, render
 from inbox.web.routes import Route
 
 _LOOP_SECONDS = 120
+_WAIT_SECONDS = 300
 _BACK = "/oauth/callback"
 
 
@@ -38,6 +40,8 @@ class TryingPages:
             Route("POST", f"{one}/test/steps", self.steps, admin),
             Route("POST", f"{one}/test/loop", self.loop, admin),
             Route("GET", f"{one}/test/{{token}}", self.loop_result, admin),
+            Route("POST", f"{one}/hook", self.hook, admin),
+            Route("GET", f"{one}/wait", self.wait, admin),
             Route("GET", f"{one}/health", self.health, admin),
             Route("POST", f"{one}/connect", self.connect, admin),
             Route("GET", _BACK, self.connected, admin),
@@ -55,7 +59,28 @@ class TryingPages:
         inbox = await self._inboxes.get(request.match_info["id"])
         result = await self._inboxes.check(actor(request), inbox.id)
         steps = [msgspec.structs.replace(step, name=_(step.name)) for step in result.steps]
-        return await self._answer(request, "steps", inbox, steps=steps, ok=result.ok)
+        way = await self._way(inbox)
+        hook = None if result.ok else await self._inboxes.hook(actor(request), inbox.id)
+        return await self._answer(request, "steps", inbox, steps=steps, ok=result.ok, way=way, hook=hook)
+
+    async def hook(self, request: web.Request) -> web.StreamResponse:
+        """Tell the provider where the inbox's webhook is."""
+        inbox = await self._inboxes.get(request.match_info["id"])
+        result = await self._inboxes.connect_hook(actor(request), inbox.id)
+        steps = [msgspec.structs.replace(step, name=_(step.name)) for step in result.steps]
+        return await self._answer(request, "hook", inbox, steps=steps, ok=result.ok)
+
+    async def wait(self, request: web.Request) -> web.StreamResponse:
+        """Whether somebody has written to the inbox since the page began to wait."""
+        inbox = await self._inboxes.get(request.match_info["id"])
+        now, last = _milliseconds(utcnow()), _milliseconds(inbox.health.last_in)
+        since, before = _asked(request, "since", now), _asked(request, "before", last)
+        seen, waiting = last > before, now - since < _WAIT_SECONDS * 1000
+        if waiting and not seen and is_htmx(request) and "since" in request.query:
+            return web.Response(status=204)  # nothing new: what is shown stays as it is
+        link = chat_link(await self._inboxes.capabilities(inbox), inbox.address)
+        again = f"/settings/inboxes/{inbox.id}/wait?since={since}&before={before}"
+        return await self._answer(request, "wait", inbox, seen=seen, waiting=waiting, link=link, again=again)
 
     async def loop(self, request: web.Request) -> web.StreamResponse:
         """Send a message from the inbox to itself."""
@@ -105,5 +130,22 @@ class TryingPages:
         name = f"test_{part}.html" if is_htmx(request) else "test.html"
         return await render(request, f"ui/inboxes/{name}", inbox=inbox, part=part, **context)
 
+    async def _way(self, inbox: Inbox) -> str:
+        """What shows that messages come in: a message to itself (`loop`), one from a person (`wait`), or nothing."""
+        can = await self._inboxes.capabilities(inbox)
+        if takes_mail(can.address_kind):
+            return "loop" if inbox.address else ""
+        return "wait" if can_be_answered(can, inbox.address) else ""
+
     def _redirect_uri(self, request: web.Request) -> str:
         return f"{self._public_url or request.url.origin()}{_BACK}"
+
+
+def _milliseconds(at: datetime | None) -> int:
+    return 0 if at is None else int(at.timestamp() * 1000)
+
+
+def _asked(request: web.Request, name: str, default: int) -> int:
+    """A time from the address, in milliseconds."""
+    text = request.query.get(name, "")
+    return int(text) if text.isdecimal() and text.isascii() and len(text) < 16 else default
