@@ -202,6 +202,9 @@ def _report(form: Form, raw: Raw, inbox_id: str) -> list[InboundEvent]:
     code = form.one("ErrorCode")
     code = "" if code == "0" else code
     failed = state in ("bounced", "failed")
+    gone = failed and code in RECIPIENT_GONE
+    if state == "bounced" and not gone:
+        state = "failed"  # it will not arrive any more, and the next message may: nothing is wrong with the number
     recipient = from_twilio(form.one("To"))
     update = DeliveryUpdate(
         inbox_id=inbox_id,
@@ -211,7 +214,7 @@ def _report(form: Form, raw: Raw, inbox_id: str) -> list[InboundEvent]:
         recipient=recipient,
         code=code if failed else "",
         reason=explain(code, form.one("ChannelStatusMessage") or form.one("ErrorMessage")) if failed else "",
-        permanent=failed and code in RECIPIENT_GONE,
+        permanent=gone,
     )
     if code in OPTED_OUT and e164(recipient):
         address = Address("phone", recipient)

@@ -141,10 +141,10 @@ def test_a_pressed_button_says_its_label() -> None:
         ("status_sent", "accepted", "", False),
         ("status_delivered", "delivered", "", False),
         ("status_whatsapp_read", "read", "", False),
-        ("status_undelivered_30003", "bounced", "30003", False),
+        ("status_undelivered_30003", "failed", "30003", False),
         ("status_undelivered_30005", "bounced", "30005", True),
         ("status_failed_21610", "failed", "21610", False),
-        ("status_whatsapp_63016", "bounced", "63016", False),
+        ("status_whatsapp_63016", "failed", "63016", False),
     ],
 )
 def test_reports_become_states_of_our_message(case: str, state: str, code: str, permanent: bool) -> None:
@@ -196,7 +196,7 @@ def test_a_long_message_has_arrived_when_its_last_piece_has() -> None:
     url = callback_url(HOOK, "ref 1&2@x", 1, 2)
     assert update("status_delivered", url).message_ref == "ref 1&2@x"
     assert update("status_delivered", url).state == "accepted"
-    assert update("status_undelivered_30003", url).state == "bounced"
+    assert update("status_undelivered_30003", url).state == "failed"
     assert update("status_delivered", callback_url(HOOK, "r", 2, 2)).state == "delivered"
 
 
