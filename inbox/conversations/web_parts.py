@@ -66,13 +66,28 @@ class Parts:
         return sorted(may, key=lambda agent: agent.name.casefold())
 
 
-class Rows:
-    """Rows as they were drawn before: a list has fifty, and most have not changed since somebody last saw them."""
+class Drawn:
+    """Pieces of pages as they were drawn before, by everything they show."""
 
-    _most = 4_000
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._drawn: dict[tuple[object, ...], str] = {}
+
+    def get(self, key: tuple[object, ...], draw: Callable[[], str]) -> str:
+        """The piece of a key, drawn where it is not there."""
+        found = self._drawn.get(key)
+        if found is None:
+            if len(self._drawn) >= self._most:
+                self._drawn.clear()
+            found = self._drawn[key] = draw()
+        return found
+
+
+class Rows:
+    """Rows of lists: each has fifty, and most have not changed since somebody last saw them."""
 
     def __init__(self) -> None:
-        self._drawn: dict[tuple[object, ...], str] = {}
+        self._drawn = Drawn(4_000)
 
     def drawer(self, agent: Agent, view: View, context: Mapping[str, Any]) -> Callable[[DrawRow, Conversation], str]:
         """What draws rows for one page: everything a row shows is in the key it is kept by."""
@@ -84,12 +99,7 @@ class Rows:
             mine = conversation.assignee_id == agent.id
             assignee = names.get(conversation.assignee_id)
             key = (conversation, words(conversation.updated_at), inbox and inbox.name, assignee, mine, same_for_all)
-            found = self._drawn.get(key)
-            if found is None:
-                if len(self._drawn) >= self._most:
-                    self._drawn.clear()
-                found = self._drawn[key] = row(conversation)
-            return found
+            return self._drawn.get(key, lambda: row(conversation))
 
         return draw
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,14 +11,16 @@ import msgspec
 from aiohttp import web
 from markupsafe import Markup
 
+from channels.base import Capabilities
 from inbox.accounts.model import Agent, Permission
 from inbox.conversations.model import Conversation, Message, Opened, Priority, Status
 from inbox.conversations.rendering import has_remote_images
 from inbox.conversations.web_addresses import names_of, write_addresses
 from inbox.conversations.web_dates import clock, day_words
 from inbox.conversations.web_files import FILMS, PICTURES, SOUNDS, draft_json, file_path
-from inbox.conversations.web_parts import Parts
+from inbox.conversations.web_parts import Drawn, Parts
 from inbox.conversations.web_text import linked, message_text
+from inbox.web import i18n
 from inbox.web.pages import agent, body, render
 from inbox.web.routes import Route
 
@@ -42,6 +44,32 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     new_day: bool
     is_mail: bool
     """Its HTML is a document of its own, and not all of it may be meant to be read."""
+
+
+class Entries:
+    """Entries of threads: one that is open is drawn again with every change, and most of it is as it was."""
+
+    def __init__(self) -> None:
+        self._drawn = Drawn(1_500)
+
+    def drawer(
+        self, agent: Agent, opened: Opened, context: Mapping[str, Any], capabilities: Capabilities
+    ) -> Callable[[Callable[[Entry], str], Entry], str]:
+        """What draws the entries of one page: everything an entry shows is in the key it is kept by."""
+        language, now, names = i18n.current(), context["now"], context["names"]
+        today = now.astimezone(language.zone).date()
+        customer = opened.conversation.customer_name
+        same_for_all = (language.code, language.zone, today, context["may_reply"], capabilities, customer)
+
+        def draw(entry_of: Callable[[Entry], str], entry: Entry) -> str:
+            message = entry.message
+            delivery = message.delivery
+            if delivery and delivery.due_at and delivery.due_at > now and message.author_id == agent.id:
+                return entry_of(entry)  # with its way back, for a few seconds
+            key = (msgspec.msgpack.encode(message), names.get(message.author_id), same_for_all)
+            return self._drawn.get(key, lambda: entry_of(entry))
+
+        return draw
 
 
 class Assignment(msgspec.Struct, frozen=True):
@@ -75,6 +103,7 @@ class ThreadPages:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._entries = Entries()
 
     def routes(self) -> list[Route]:
         """The routes of one conversation."""
@@ -193,10 +222,12 @@ class ThreadPages:
     async def _opened_context(self, who: Agent, opened: Opened) -> dict[str, Any]:
         capabilities = await self._parts.capabilities(opened.conversation.inbox_id)
         shown = entries(opened.messages, ZoneInfo(who.timezone), is_mail=capabilities.threads_by_headers)
+        context = await self._parts.row_context(who)
         return {
-            **await self._parts.row_context(who),
+            **context,
             "conversation": opened.conversation,
             "entries": shown,
+            "draw_entry": self._entries.drawer(who, opened, context, capabilities),
             "earlier": opened.earlier,
             "capabilities": capabilities,
             "addresses": write_addresses,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
+from functools import lru_cache
 
-from babel import dates, units
+from babel import Locale, dates, units
 from markupsafe import Markup
 
 from inbox.core.clock import utcnow
@@ -73,9 +74,14 @@ def avatar_hue(name: str) -> int:
     return zlib.crc32(name.encode()) % HUES
 
 
+@lru_cache(maxsize=5000)
+def _full(_code: str, locale: Locale, zone: tzinfo, moment: datetime) -> str:
+    return dates.format_datetime(moment, "full", tzinfo=zone, locale=locale)
+
+
 def _time(moment: datetime, words: str) -> Markup:
     language = current()
-    full = dates.format_datetime(moment, "full", tzinfo=language.zone, locale=language.locale)
+    full = _full(language.code, language.locale, language.zone, moment)
     return Markup('<time datetime="{}" title="{}">{}</time>').format(moment.isoformat(), full, words)
 
 
