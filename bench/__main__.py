@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import structlog
 import uvloop
 
-NAMES = ("ingest", "send", "pages", "live", "memory")
+NAMES = ("ingest", "send", "pages", "live", "memory", "webhook")
 
 
 def main(names: Sequence[str]) -> int:
