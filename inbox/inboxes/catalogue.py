@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +15,7 @@ from inbox.core.errors import NotFound, Unavailable
 from inbox.core.mongo import storable
 from inbox.inboxes.fields import redact
 from inbox.inboxes.model import Inbox, address_key, normalise, takes_mail, without_tag
+from inbox.inboxes.model_hours import is_loaded, zone_of
 from inbox.inboxes.store import InboxStore
 
 
@@ -42,6 +44,9 @@ class Catalogue:
             return self._inboxes
         generation = self._generation
         inboxes = {inbox.id: inbox for inbox in await self._store.all()}
+        for zone in {inbox.hours.zone for inbox in inboxes.values() if inbox.hours is not None}:
+            if not is_loaded(zone):  # whoever asks for the hours does so on the loop
+                await asyncio.to_thread(zone_of, zone)
         if generation == self._generation:  # else it changed while it was read
             self._inboxes, self._until = inboxes, time.monotonic() + self._cache_seconds
         return inboxes

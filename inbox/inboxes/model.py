@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from channels.base import AddressKind, Capabilities, CheckStep, InboundMessage
+from inbox.inboxes.model_hours import BusinessHours
 
 _PHONE_MARKS = re.compile(r"[\s()./\u2010-\u2015-]")
 _PHONE = re.compile(r"\+?[0-9]+")
@@ -84,6 +85,10 @@ class Inbox(msgspec.Struct, frozen=True, kw_only=True):
     """Messages sent a minute, 0 for no limit."""
     auto_reply: str = ""
     """Plain text sent once when a new conversation begins; empty for none."""
+    hours: BusinessHours | None = None
+    """When people are there; None for always."""
+    auto_reply_closed: str = ""
+    """The text sent instead outside business hours; empty for the same one."""
     health: Health = Health()
     version: int = 0
     """Rises with every change of settings, so that workers rebuild their adapters."""
@@ -91,6 +96,11 @@ class Inbox(msgspec.Struct, frozen=True, kw_only=True):
     """The inbox a new workspace began with."""
     archived_at: datetime | None = None
     """Taken out of use: neither receives nor sends; its conversations stay."""
+
+    def auto_reply_at(self, now: datetime) -> str:
+        """What answers a conversation that begins at a moment (aware), plain text; empty for nothing."""
+        closed = self.hours is not None and not self.hours.is_open(now)
+        return (self.auto_reply_closed if closed else "") or self.auto_reply
 
     @property
     def mark(self) -> Mark:
@@ -115,6 +125,9 @@ class InboxForm(msgspec.Struct, frozen=True, kw_only=True):
     reopen_days: int = 30
     max_per_minute: int = 0
     auto_reply: str = ""
+    auto_reply_closed: str = ""
+    hours: BusinessHours | None = None
+    team_id: str = ""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

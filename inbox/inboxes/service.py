@@ -10,6 +10,7 @@ import msgspec
 
 from channels.base import Adapter, Capabilities, Channel, Cursor, HookedAdapter
 from inbox.accounts.model import Actor, Permission
+from inbox.accounts.service import zones
 from inbox.core.clock import Clock, utcnow
 from inbox.core.crypto import Keyring
 from inbox.core.errors import Conflict, Invalid, Unavailable
@@ -36,6 +37,7 @@ from inbox.inboxes.model import (
     normalise,
     takes_mail,
 )
+from inbox.inboxes.model_hours import complaint, holiday_complaint
 from inbox.inboxes.oauth import OAuthAccounts
 from inbox.inboxes.store import InboxStore
 
@@ -157,7 +159,7 @@ class InboxService:
         channel = self.channel(inbox.channel)
         plain, given = fields.split(channel, {**inbox.settings, **form.settings})
         secrets = await self._catalogue.secrets(inbox_id)
-        changed = self._filled(channel, inbox, form, plain, {**secrets, **given})
+        changed = await self._filled(channel, inbox, form, plain, {**secrets, **given})
         changes = {name: getattr(changed, name) for name in _EDITABLE if getattr(changed, name) != getattr(inbox, name)}
         if given:
             changes["secrets"] = True
@@ -322,14 +324,14 @@ class InboxService:
     async def _insert(self, actor: Actor, inbox: Inbox, form: InboxForm) -> tuple[bool, Inbox]:
         channel = self.channel(inbox.channel)
         plain, secrets = fields.split(channel, {**fields.defaults(channel), **form.settings})
-        inbox = self._filled(channel, inbox, form, plain, secrets)
+        inbox = await self._filled(channel, inbox, form, plain, secrets)
         event = self._event(EventType.INBOX_CREATED, actor, inbox.id, {"name": inbox.name})
         key = self._catalogue.key(channel, inbox.address)
         inserted = await self._store.insert(inbox, key, self._catalogue.seal(inbox.id, secrets), event)
         self._catalogue.forget()
         return inserted, inbox
 
-    def _filled(
+    async def _filled(
         self, channel: Channel, inbox: Inbox, form: InboxForm, plain: dict[str, Any], secrets: Mapping[str, str]
     ) -> Inbox:
         """The inbox with a form's values. Raises `Invalid`."""
@@ -339,6 +341,8 @@ class InboxService:
         if form.max_per_minute:
             settings["max_per_minute"] = form.max_per_minute
         wrong = {**fields.complaints(channel, settings), **_complaints(form)}
+        if form.hours is not None and form.hours.zone not in await zones():
+            wrong["hours-zone"] = "Choose a time zone from the list."
         if wrong:
             raise Invalid("Please correct what is marked.", fields=wrong)
         return msgspec.structs.replace(
@@ -351,6 +355,9 @@ class InboxService:
             reopen_days=form.reopen_days,
             max_per_minute=form.max_per_minute,
             auto_reply=form.auto_reply.strip(),
+            auto_reply_closed=form.auto_reply_closed.strip(),
+            hours=form.hours,
+            team_id=form.team_id,
         )
 
     async def _set_paused(self, actor: Actor, inbox_id: str, *, paused: bool) -> Inbox:
@@ -396,6 +403,9 @@ _EDITABLE = (
     "reopen_days",
     "max_per_minute",
     "auto_reply",
+    "auto_reply_closed",
+    "hours",
+    "team_id",
 )
 
 
@@ -409,8 +419,12 @@ def _complaints(form: InboxForm) -> dict[str, str]:
         wrong["reopen_days"] = "Please write a number of days from 0 to 3650."
     if not 0 <= form.max_per_minute <= _MAX_PER_MINUTE:
         wrong["max_per_minute"] = "Please write a number from 0 to 100000; 0 is no limit."
-    if len(form.auto_reply) > _MAX_AUTO_REPLY:
-        wrong["auto_reply"] = "Please keep it under 5000 characters."
+    for name, words in (("auto_reply", form.auto_reply), ("auto_reply_closed", form.auto_reply_closed)):
+        if len(words) > _MAX_AUTO_REPLY:
+            wrong[name] = "Please keep it under 5000 characters."
+    if form.hours is not None:
+        said = {"hours-week": complaint(form.hours), "holidays": holiday_complaint(form.hours)}
+        wrong |= {name: words for name, words in said.items() if words}
     if len(form.signature) > _MAX_SIGNATURE:
         wrong["signature"] = "Please keep it under 20000 characters."
     return wrong

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import orjson
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
 
 from channels.base import Cursor
 from inbox.core.errors import Conflict, Invalid
 from inbox.core.events import Event
-from inbox.core.mongo import Document, Duplicate, Mongo, Session, from_document, to_document
+from inbox.core.mongo import Document, Duplicate, Mongo, Session, from_document, to_document, to_value
 from inbox.core.store import EventStore
 from inbox.inboxes.model import (
     Caught,
@@ -97,7 +98,7 @@ class InboxStore:
         async def work(session: Session) -> Inbox:
             found = await self._inboxes.find_one_and_update(
                 {"_id": inbox.id, "version": inbox.version, "archived_at": None},
-                {"$set": dict(changes), "$inc": {"version": 1}},
+                {"$set": {name: _bson(value) for name, value in changes.items()}, "$inc": {"version": 1}},
                 return_document=ReturnDocument.AFTER,
                 session=session,
             )
@@ -288,6 +289,10 @@ class InboxStore:
             return None
         raw = found.pop("raw")
         return from_document(found, Caught), None if raw is None else bytes(raw)
+
+
+def _bson(value: Any) -> Any:
+    return to_value(value) if isinstance(value, msgspec.Struct) else value
 
 
 def _health_change(state: HealthState, words: str, at: datetime) -> Document:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 
 from aiohttp import web
 
 from channels.base import Channel
-from inbox.accounts.model import Permission
+from inbox.accounts.model import Permission, Team
+from inbox.accounts.service import zones
+from inbox.core.clock import utcnow
 from inbox.core.errors import Conflict, Invalid
 from inbox.inboxes import web_form
 from inbox.inboxes.model import Inbox, InboxForm, takes_mail
@@ -18,18 +21,21 @@ from inbox.web.i18n import gettext as _
 from inbox.web.pages import actor, form, redirect, render
 from inbox.web.routes import Route
 
+Teams = Callable[[], Awaitable[Sequence[Team]]]
 _LIST = "/settings/inboxes"
 
 
 class InboxPages:
     """List, add, change, pause and archive inboxes; with what tries them and the catcher, all pages of this room.
 
-    `public_url` is where people reach this copy, empty for the address they came by.
+    `public_url` is where people reach this copy, empty for the address they came by; `teams` those that an inbox's
+    conversations may go to.
     """
 
-    def __init__(self, inboxes: InboxService, public_url: str = "") -> None:
+    def __init__(self, inboxes: InboxService, public_url: str = "", teams: Teams | None = None) -> None:
         self._inboxes = inboxes
         self._public_url = public_url
+        self._teams = teams
         self._parts = (TryingPages(inboxes, public_url), CatcherPages(inboxes))
 
     def routes(self) -> list[Route]:
@@ -137,8 +143,19 @@ class InboxPages:
             inbox=inbox,
             connected=await self._inboxes.connected(inbox) if inbox else None,
             hook=await self._inboxes.hook(actor(request), inbox.id) if inbox else None,
+            teams=[(team.id, team.name) for team in await self._teams()] if self._teams else (),
+            zones=[(zone, zone.replace("_", " ")) for zone in await zones()],
+            opening=_opening(inbox),
             hook_at=web_form.HOOK_AT.get(channel.name, web_form.HOOK_AT[""]),
             reachable=self._public_url.startswith("https://"),
             writes_to_itself=takes_mail(channel.capabilities.address_kind),
             done=request.query.get("done", ""),
         )
+
+
+def _opening(inbox: Inbox | None) -> tuple[bool, datetime | None] | None:
+    """Whether the inbox is open now, and when it opens next; None where it has no hours."""
+    if inbox is None or inbox.hours is None:
+        return None
+    now = utcnow()
+    return inbox.hours.is_open(now), inbox.hours.next_opening(now)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from channels.base import Channel, Field
-from inbox.inboxes import fields
+from inbox.inboxes import fields, web_hours
 from inbox.inboxes.model import Inbox, InboxForm, takes_mail
 from inbox.web.i18n import gettext as _
 
@@ -59,6 +59,7 @@ class FormView(msgspec.Struct, frozen=True, kw_only=True):
     summary: tuple[tuple[str, str, str], ...]
     """(the input's id, label, what is wrong) of every mistake."""
     groups: tuple[GroupView, ...]
+    hours: web_hours.HoursView
     style: str
     """CSS that hides what is not asked for: no script, no round trip, and nothing typed is lost."""
     address_label: str
@@ -88,6 +89,9 @@ def read(channel: Channel, form: Mapping[str, str]) -> InboxForm:
         reopen_days=whole("reopen_days", _REOPEN_DAYS),
         max_per_minute=whole("max_per_minute", 0),
         auto_reply=form.get("auto_reply", "").replace("\r\n", "\n"),
+        auto_reply_closed=form.get("auto_reply_closed", "").replace("\r\n", "\n"),
+        hours=web_hours.read(form),
+        team_id=form.get("team_id", ""),
     )
 
 
@@ -111,6 +115,9 @@ def of_inbox(inbox: Inbox) -> InboxForm:
         reopen_days=inbox.reopen_days,
         max_per_minute=inbox.max_per_minute,
         auto_reply=inbox.auto_reply,
+        auto_reply_closed=inbox.auto_reply_closed,
+        hours=inbox.hours,
+        team_id=inbox.team_id,
     )
 
 
@@ -146,6 +153,7 @@ def view(channel: Channel, form: InboxForm, errors: Mapping[str, str], saved_sec
             for name, words in errors.items()
         ),
         groups=groups,
+        hours=web_hours.view(form.hours),
         style=_style(channel),
         address_label=_say(address.label) if address.required else _("%(label)s (optional)", label=_say(address.label)),
         address_help=_say(address.help),
@@ -163,6 +171,10 @@ _OWN_LABELS = {
     "reopen_days": "Reopen within",
     "max_per_minute": "Messages a minute",
     "auto_reply": "Automatic answer",
+    "auto_reply_closed": "Automatic answer outside business hours",
+    "hours-week": "Business hours",
+    "hours-zone": "Time zone",
+    "holidays": "Holidays",
 }
 
 

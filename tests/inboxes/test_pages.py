@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestServer
 
-from inbox.accounts.model import Role
+from inbox.accounts.model import Role, Team
 from inbox.inboxes.model import HealthState, Inbox
 from inbox.inboxes.web import InboxPages
 from tests.fixtures.web import Browser, Site
@@ -42,7 +42,10 @@ async def colleague(site: Site, server: TestServer) -> Browser:
 
 @pytest.fixture
 async def server(site: Site, room: Room) -> TestServer:
-    return await site.serve(InboxPages(room.service).routes())
+    async def teams() -> list[Team]:
+        return [Team(id="team-1", name="Warehouse <b>")]
+
+    return await site.serve(InboxPages(room.service, "", teams).routes())
 
 
 async def only(room: Room) -> Inbox:
@@ -199,3 +202,37 @@ async def test_agents_read_the_catcher_and_no_settings(room: Room, colleague: Br
     assert response.headers["Content-Disposition"].startswith("attachment")
     response = await colleague.get("/settings/inboxes")
     assert response.status == 403
+
+
+async def test_hours_team_and_answers_are_set_on_the_page(room: Room, admin: Browser) -> None:
+    more = {
+        "team_id": "team-1",
+        "hours": "set",
+        "hours-zone": "Asia/Ulaanbaatar",
+        "opens-workdays-0": "09:00",
+        "closes-workdays-0": "18:00",
+        "holiday-0": "2026-12-31",
+        "auto_reply_closed": "Tomorrow.",
+    }
+    await admin.post("/settings/inboxes/new", {**FORM, **more})
+    inbox = await only(room)
+    assert inbox.hours is not None
+    assert (inbox.team_id, inbox.auto_reply_closed, inbox.hours.zone) == ("team-1", "Tomorrow.", "Asia/Ulaanbaatar")
+    page = await admin.see(f"/settings/inboxes/{inbox.id}")
+    assert '<option value="team-1" selected>Warehouse &lt;b&gt;</option>' in page
+    assert '<option value="Asia/Ulaanbaatar" selected>' in page
+    assert re.search(r'name="opens-workdays-0" value="09:00"', page)
+    assert re.search(r'name="holiday-0" value="2026-12-31"', page)
+    assert re.search("Open now|Closed now", page)
+
+
+async def test_hours_that_cannot_be_are_said_beside_them_and_stay_as_typed(room: Room, admin: Browser) -> None:
+    more = {"hours": "set", "hours-zone": "Mars", "opens-workdays-0": "18:00", "closes-workdays-0": "09:00"}
+    answer = await admin.post("/settings/inboxes/new", {**FORM, **more})
+    page = await answer.text()
+    assert answer.status == 422
+    assert page.count("A span ends before it begins.") == 2
+    assert '<a href="#f-hours-week">' in page
+    assert 'name="opens-workdays-0" value="18:00"' in page
+    assert re.search(r'id="f-hours-zone-error">.*?Choose a time zone', page, re.DOTALL)
+    assert await room.service.inboxes() == []
