@@ -14,10 +14,11 @@ from inbox.conversations.model import Message
 from inbox.conversations.web_addresses import read_addresses, write_addresses, wrong_address
 from inbox.conversations.web_dates import when_written
 from inbox.conversations.web_files import draft_json, file_json
+from inbox.conversations.web_new import NewPages, price_of
 from inbox.conversations.web_parts import Parts
 from inbox.core.errors import Invalid
 from inbox.web.i18n import gettext as _
-from inbox.web.pages import agent, body, json
+from inbox.web.pages import agent, body, json, render
 from inbox.web.routes import Route
 
 _UPLOAD_CHUNK = 64 * 1024
@@ -32,6 +33,8 @@ class Writing(msgspec.Struct, frozen=True, kw_only=True):
     bcc: str = ""
     subject: str = ""
     html: str = ""
+    inbox: str = ""
+    """The inbox to answer from, where it is another than the conversation's own."""
     resolve: bool = False
     key: Annotated[str, msgspec.Meta(max_length=100)] = ""
 
@@ -53,6 +56,7 @@ class ComposePages:
         act = Permission.INBOX_REPLY
         one = "/conversations/{id}"
         return [
+            Route("GET", f"{one}/writing", self.writing, act),
             Route("GET", f"{one}/draft", self.draft, act),
             Route("PUT", f"{one}/draft", self.save, act),
             Route("DELETE", f"{one}/draft", self.discard, act),
@@ -63,7 +67,23 @@ class ComposePages:
             Route("POST", "/messages/{id}/undo", self.undo, act),
             Route("POST", "/messages/{id}/resend", self.resend, act),
             Route("POST", "/messages/{id}/edit", self.edit, act),
+            *NewPages(self._parts).routes(),
         ]
+
+    async def writing(self, request: web.Request) -> web.StreamResponse:
+        """What to know before writing: whom it goes to, what the channel takes, other ways to the customer."""
+        who, conversation_id = agent(request), request.match_info["id"]
+        conversation = await self._parts.conversations.row(who.actor, conversation_id)
+        outlook = await self._parts.replies.outlook(who.actor, conversation_id, request.query.get("inbox", ""))
+        context = {
+            **await self._parts.row_context(who),
+            "conversation": conversation,
+            "own": await self._parts.inboxes.get(conversation.inbox_id),
+            "outlook": outlook,
+            "price": price_of(outlook.inbox),
+            "address": request.query.get("to", ""),
+        }
+        return await render(request, "ui/conversations/writing.html", **context)
 
     async def draft(self, request: web.Request) -> web.StreamResponse:
         """The agent's draft here, null without one."""
@@ -114,11 +134,17 @@ class ComposePages:
         written = await self._written(request, writing)
         if written.mode != "note":
             _check(written)
-        message = await self._parts.replies.send(
-            agent(request).actor, request.match_info["id"], written, headline=_headline, resolve=writing.resolve
-        )
+        who, conversation_id = agent(request).actor, request.match_info["id"]
+        if writing.inbox and written.mode != "note":
+            message = await self._parts.replies.answer_elsewhere(
+                who, conversation_id, writing.inbox, written, resolve=writing.resolve
+            )
+        else:
+            message = await self._parts.replies.send(
+                who, conversation_id, written, headline=_headline, resolve=writing.resolve
+            )
         due_at = message.delivery.due_at if message.delivery else None
-        return json({"message_id": message.id, "due_at": due_at})
+        return json({"message_id": message.id, "conversation_id": message.conversation_id, "due_at": due_at})
 
     async def undo(self, request: web.Request) -> web.StreamResponse:
         """Take a message back before it leaves; it is a draft again."""
@@ -135,8 +161,10 @@ class ComposePages:
         return json(draft_json(await self._parts.drafts.correct(agent(request).actor, request.match_info["id"])))
 
     async def _written(self, request: web.Request, writing: Writing) -> Written:
-        conversation = await self._parts.conversations.row(agent(request).actor, request.match_info["id"])
-        kind: AddressKind = (await self._parts.capabilities(conversation.inbox_id)).address_kind
+        inbox_id = writing.inbox
+        if not inbox_id:
+            inbox_id = (await self._parts.conversations.row(agent(request).actor, request.match_info["id"])).inbox_id
+        kind: AddressKind = (await self._parts.capabilities(inbox_id)).address_kind
         return Written(
             mode=writing.mode,
             to=read_addresses(writing.to, kind),

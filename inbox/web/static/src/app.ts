@@ -3,6 +3,7 @@ import "./customer";
 import "./keys";
 import "./menu";
 import "./morph";
+import "./new";
 import "./theme";
 import "./tip";
 

@@ -4,6 +4,7 @@ import { write } from "./composer";
 import { all, find } from "./dom";
 import { go } from "./inbox";
 import { copy } from "./menu";
+import { beginNew } from "./new";
 import { type Choice, pick } from "./picker";
 import { here, placeOf } from "./place";
 import { head, openId } from "./thread";
@@ -63,11 +64,13 @@ function viewCommands(): Command[] {
 }
 
 function pageCommands(): Command[] {
-  return all<HTMLAnchorElement>(".rail > a[data-tip], #me-menu a, .settings-menu a").map((link) => ({
+  const begin = { id: "do_new", label: t("do_new"), icon: "message-plus", group: t("go_to"), key: "c", run: beginNew };
+  const pages = all<HTMLAnchorElement>(".rail > a[data-tip], #me-menu a, .settings-menu a").map((link) => ({
     id: link.href,
     label: (link.dataset["tip"] ?? link.textContent ?? "").trim(),
     icon: "arrow-right",
     group: t("go_to"),
     run: () => location.assign(link.href),
   }));
+  return find("[data-new]") ? [begin, ...pages] : pages;
 }
