@@ -246,7 +246,9 @@ class Group:
     def _auto_reply(self, item: Arrival, message: InboundMessage, conversation: Conversation, added: Message) -> None:
         """Answer the first message of a conversation, but no address more often than `AUTO_REPLY_EVERY` (RFC 3834)."""
         inbox, to = item.inbox, auto_reply_to(item.inbox, message)
-        if to is None:
+        text = inbox.auto_reply_at(self._now)
+        is_group = item.capabilities.rooms and bool(message.subject)  # its title: everybody there would read it
+        if to is None or not text or is_group:
             return
         guard = f"{inbox.id} {to.key}"
         last = self._known.auto_replied.get(guard)
@@ -262,7 +264,7 @@ class Group:
             sender=Address(kind=item.capabilities.address_kind, value=inbox.address, name=inbox.name),
             to=(to,),
             subject=_answer_subject(message.subject),
-            text=inbox.auto_reply,
+            text=text,
             html="",
             answered=added,
             auto_submitted=True,

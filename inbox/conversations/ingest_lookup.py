@@ -176,7 +176,8 @@ def sent_elsewhere(inbox: Inbox, message: InboundMessage) -> bool:
 def auto_reply_to(inbox: Inbox, message: InboundMessage) -> Address | None:
     """Whom an automatic answer goes to; None where there is none to give: to a machine, to nobody, to ourselves."""
     to = (message.reply_to or (message.sender,))[0]
-    if not inbox.auto_reply or message.auto_submitted or message.from_self or to.value in ("", inbox.address):
+    is_silent = not (inbox.auto_reply or inbox.auto_reply_closed)
+    if is_silent or message.auto_submitted or message.from_self or to.value in ("", inbox.address):
         return None
     return to
 

@@ -44,6 +44,7 @@ class HookPages:
         raw = Raw(body=await _body(request), url=self._url(request), headers=dict(request.headers))
         if not adapter.verify(raw):
             log.warning("a webhook has no valid signature", inbox_id=request.match_info["inbox_id"])
+            await self._inboxes.hook_refused(request.match_info["inbox_id"])
             raise Forbidden("The signature of this call is not valid.")
         await self._ingest.ingest(request.match_info["inbox_id"], raw)
         reply = adapter.answer(raw)

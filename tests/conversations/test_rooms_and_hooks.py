@@ -21,6 +21,9 @@ from channels.base import (
 from inbox.accounts.model import Actor
 from inbox.conversations.composing import Written
 from inbox.conversations.model import Message, State, View
+from inbox.core.clock import utcnow
+from inbox.inboxes.model import InboxForm
+from inbox.inboxes.model_hours import DAY, BusinessHours, Span
 from inbox.wiring import House
 from tests.conversations.conftest import ADMIN, everything, settle
 from tests.conversations.parrot import (
@@ -65,6 +68,7 @@ async def test_a_call_without_a_valid_signature_leaves_nothing(
     response = await client.post(f"/hooks/{inbox_id}", data=b"call", headers={"X-Signature": "signed by me"})
     assert response.status == 403
     assert await everything(house, "raws") == []
+    assert "signature" in (await house.inboxes.health(ADMIN, inbox_id)).problems[0].words
 
 
 async def test_there_are_hooks_only_where_an_inbox_has_them(house: House, client: TestClient[Any, Any]) -> None:
@@ -120,6 +124,25 @@ async def answer(house: House, who: Actor) -> Message:
     message = await house.replies.send(who, conversation.id, written, headline=lambda _: "")
     await settle(house)
     return message
+
+
+@pytest.mark.parametrize(("closed", "words"), [(False, "We answer soon."), (True, "We are asleep.")])
+async def test_the_automatic_answer_is_the_one_of_the_hour_and_none_in_a_group(
+    house: House, closed: bool, words: str
+) -> None:
+    far = (utcnow().weekday() + 3) % 7
+    week = tuple((Span(0, DAY),) if not closed or day == far else () for day in range(7))
+    form = InboxForm(
+        name="Parrot",
+        address="99",
+        auto_reply="We answer soon.",
+        auto_reply_closed="We are asleep.",
+        hours=BusinessHours(zone="Asia/Ulaanbaatar", week=week),
+    )
+    inbox_id = (await house.inboxes.create(ADMIN, "parrot", form)).id
+    await take(house, inbox_id, [said("1")], [said("2", chat="-100", subject="Suppliers", sender=SARNAI)])
+    await settle(house)
+    assert [(out.text, out.chat_id) for out in Parrot.sent] == [(words, "7")]
 
 
 # --- edits, deletions, reactions ---------------------------------------------------------------------------------
