@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from channels.base import InboundMessage, MessageChange
 from inbox.conversations.ingest_lookup import Arrival, sent_elsewhere
 from inbox.conversations.model import (
@@ -104,10 +106,19 @@ def _edited(message: Message, change: MessageChange, now: datetime) -> dict[str,
     text, html = change.text[:LONGEST_TEXT], change.html if len(change.html) <= LONGEST_HTML else ""
     if (text, html) == (message.text, message.html):
         return {}
+    last = message.versions[-1] if message.versions else None
+    if last is not None and change.at is not None and change.at < last.at:  # a later edit has overtaken it
+        overtaken = Version(at=last.at, text=text, html=html)
+        versions = (*message.versions[:-1], msgspec.structs.replace(last, at=change.at), overtaken)
+        return {"versions": _kept(versions)}
     versions = (*message.versions, Version(at=change.at or now, text=message.text, html=message.html))
+    return {"text": text, "html": html, "full_text": "", "versions": _kept(versions)}
+
+
+def _kept(versions: tuple[Version, ...]) -> tuple[Version, ...]:
     if len(versions) > MOST_VERSIONS:
-        versions = (versions[0], *versions[-(MOST_VERSIONS - 1) :])
-    return {"text": text, "html": html, "full_text": "", "versions": versions}
+        return (versions[0], *versions[-(MOST_VERSIONS - 1) :])
+    return versions
 
 
 def _reacted(message: Message, change: MessageChange) -> dict[str, Any]:

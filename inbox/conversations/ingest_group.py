@@ -24,6 +24,7 @@ from inbox.conversations.ingest_lookup import (
 from inbox.conversations.ingest_writes import Writes
 from inbox.conversations.model import (
     Conversation,
+    EarlyChange,
     FileRef,
     Message,
     MessageKind,
@@ -137,7 +138,7 @@ class Group:
         is_new = join.conversation is None
         conversation = join.conversation or self._new_conversation(item, message, customer_id, name)
         at = self._now if is_new else next_at(conversation, self._now)
-        added = entry(item, message, conversation.id, join.reason, at, self._now)
+        added = self._with_early(entry(item, message, conversation.id, join.reason, at, self._now))
         own = sent_elsewhere(item.inbox, message)
         automatic = message.auto_reply or own
         status = conversation.status if is_new else status_after(conversation, automatic=automatic)
@@ -177,9 +178,11 @@ class Group:
         return conversation.id
 
     def _take_change(self, item: Arrival, change: MessageChange) -> str:
-        """An edit, a deletion or a reaction; of a message nobody here has seen nothing can be changed."""
+        """An edit, a deletion or a reaction; one of a message nobody here has seen waits for it."""
         ref = self._known.refs.get(ref_id(item.inbox.id, change.message_ref))
         message = self._message(ref.message_id) if ref else None
+        if message is None and item.capabilities.edits and change.message_ref:
+            self._keep_early(item, change)
         fields = changed(message, change, self._now) if message else {}
         if message is None or not fields:
             return message.conversation_id if message else ""
@@ -193,6 +196,21 @@ class Group:
         conversation = self._update(conversation, **shown)
         self._tell(EventType.MESSAGE_CHANGED, conversation, message.id, {"change": change.change})
         return conversation.id
+
+    def _keep_early(self, item: Arrival, change: MessageChange) -> None:
+        """Providers repeat what we could not take in, and by then what followed it may be in already."""
+        ref = ref_id(item.inbox.id, change.message_ref)
+        early = EarlyChange(id=item.receipt_id, ref=ref, at=self._now, change=change)
+        self._new.early[early.id] = early
+        self._known.early.setdefault(ref, []).append(early)
+
+    def _with_early(self, added: Message) -> Message:
+        """A new message with the changes that came before it."""
+        for early in self._known.early.pop(ref_id(added.inbox_id, added.message_ref), []):
+            added = msgspec.structs.replace(added, **changed(added, early.change, self._now))
+            if self._new.early.pop(early.id, None) is None:
+                self._new.early_used.append(early.id)
+        return added
 
     def _message(self, message_id: str) -> Message | None:
         return self._new.messages.get(message_id) or self._known.changing.get(message_id)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from channels.base import Address, Capabilities, DeliveryUpdate, InboundEvent, InboundMessage, MessageChange
-from inbox.conversations.model import Conversation, FileRef, Message, Ref
+from inbox.conversations.model import Conversation, EarlyChange, FileRef, Message, Ref
 from inbox.conversations.store import ConversationStore, ref_id
 from inbox.conversations.store_fetches import FetchStore
 from inbox.conversations.store_outbox import AutoReplies, OutboxStore
@@ -82,6 +82,8 @@ class Known:
         """Outbound messages that updates are about."""
         self.changing: dict[str, Message] = {}
         """Messages that changes and further parts of albums are about."""
+        self.early: dict[str, list[EarlyChange]] = {}
+        """Changes that came before their messages, by the reference's id."""
         self.auto_replied: dict[str, datetime] = {}
 
     async def load(self, arrivals: Sequence[Arrival]) -> None:
@@ -100,6 +102,14 @@ class Known:
             self.sent = await store.states(session, sent)
         changing = {ref.message_id for key, ref in self.refs.items() if key in touched}
         self.changing = await store.messages(changing, session) if changing else {}
+        coming = {
+            ref_id(item.inbox.id, message.message_ref)
+            for item, message in messages
+            if item.capabilities.edits and message.message_ref
+        }
+        early = await store.early_changes(session, coming) if coming else []
+        for each in sorted(early, key=lambda each: each.change.at or each.at):
+            self.early.setdefault(each.ref, []).append(each)
         ids = {ref.conversation_id for ref in self.refs.values()}
         ids |= {document["conversation_id"] for document in self.sent.values()}
         ids |= {token for _, message in messages if (token := self.reply_target(message))}

@@ -10,7 +10,7 @@ import msgspec
 from channels.base import ConsentChange
 from inbox.conversations.ingest_entry import ACTOR
 from inbox.conversations.ingest_lookup import Known, Stores
-from inbox.conversations.model import Message, Ref
+from inbox.conversations.model import EarlyChange, Message, Ref
 from inbox.conversations.store_fetches import Fetch
 from inbox.conversations.store_outbox import OutboxEntry
 from inbox.core.events import Event, EventType
@@ -32,6 +32,10 @@ class Writes:
         self.messages: dict[str, Message] = {}
         self.changes: dict[str, dict[str, Any]] = {}
         """Fields of earlier messages, by message id."""
+        self.early: dict[str, EarlyChange] = {}
+        """Changes whose messages are still to come, by id."""
+        self.early_used: list[str] = []
+        """Ids of those that were waiting."""
         self.fetches: list[Fetch] = []
         self.refs: list[Ref] = []
         self.outbox: list[OutboxEntry] = []
@@ -55,6 +59,7 @@ class Writes:
         await stores.conversations.add_messages(session, list(self.messages.values()))
         for message_id, fields in self.changes.items():
             await stores.conversations.update_message(session, message_id, fields)
+        await stores.conversations.keep_early(session, list(self.early.values()), self.early_used)
         await stores.fetches.add(session, self.fetches)
         await stores.conversations.add_refs(session, self.refs)
         await stores.conversations.set_deliveries(session, self.deliveries)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from channels.base import Address
+from channels.base import Address, MessageChange
 
 
 class Status(StrEnum):
@@ -199,6 +199,16 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     deleted_at: datetime | None = None
     """When its sender took it back; what it said is kept."""
     reactions: tuple[Reaction, ...] = ()
+
+
+class EarlyChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A change that came before the message it is about, and waits for it. `id` is its receipt's."""
+
+    id: str
+    ref: str
+    """The id of the message's `Ref` to come."""
+    at: datetime
+    change: MessageChange
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,11 +9,13 @@ from typing import Any
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReplaceOne, ReturnDocument, UpdateOne
 from pymongo.write_concern import WriteConcern
 
-from inbox.conversations.model import Conversation, Draft, FileRef, Message, Ref, State, Status, View
+from inbox.conversations.model import Conversation, Draft, EarlyChange, FileRef, Message, Ref, State, Status, View
 from inbox.core.ids import digest
 from inbox.core.mongo import Document, Mongo, Session, from_document, to_document, to_value
 
 _ROW_ORDER = [("updated_at", DESCENDING), ("_id", DESCENDING)]
+_EARLY_SECONDS = 7 * 86400
+"""How long a change waits for its message; one of a message from before our time waits in vain."""
 _SEND_KEYS_SECONDS = 7 * 86400
 COUNT_LIMIT = 1000
 """Views are counted up to here; more is shown as "999+"."""
@@ -32,6 +34,7 @@ class ConversationStore:
         self._conversations = mongo.collection("conversations")
         self._messages = mongo.collection("messages")
         self._refs = mongo.collection("message_refs")
+        self._early = mongo.collection("early_changes")
         self._drafts = mongo.collection("drafts")
         self._sends = mongo.collection("sends")
 
@@ -65,6 +68,8 @@ class ConversationStore:
             ],
         )
         await self._mongo.ensure("message_refs")
+        early = IndexModel([("at", ASCENDING)], expireAfterSeconds=_EARLY_SECONDS)
+        await self._mongo.ensure("early_changes", [IndexModel([("ref", ASCENDING)]), early])
         await self._mongo.ensure("drafts", [IndexModel([("conversation_id", ASCENDING)])])
         await self._mongo.ensure("sends", [IndexModel([("at", ASCENDING)], expireAfterSeconds=_SEND_KEYS_SECONDS)])
 
@@ -285,6 +290,18 @@ class ConversationStore:
             document = to_document(ref)
             updates.append(UpdateOne({"_id": document.pop("_id")}, {"$setOnInsert": document}, upsert=True))
         await self._refs.bulk_write(updates, ordered=False, session=session)
+
+    async def early_changes(self, session: Session, refs: Collection[str]) -> list[EarlyChange]:
+        """Changes that came before the messages of these references, oldest first."""
+        cursor = self._early.find({"ref": {"$in": list(refs)}}, session=session).sort([("at", ASCENDING)])
+        return [from_document(document, EarlyChange) async for document in cursor]
+
+    async def keep_early(self, session: Session, new: Sequence[EarlyChange], used: Sequence[str]) -> None:
+        """Keep changes until their messages come, and drop those that came into use, by id."""
+        if new:
+            await self._early.insert_many([to_document(each) for each in new], session=session)
+        if used:
+            await self._early.delete_many({"_id": {"$in": list(used)}}, session=session)
 
     # --- drafts ------------------------------------------------------------------------------------------------
 

@@ -141,9 +141,9 @@ async def test_an_album_an_edit_and_a_reaction_are_seen_and_the_answer_is_a_repl
                 bat,
                 photo=[chats.keep("photo", "", PICTURE)],
                 media_group_id="77",
-                **({"caption": "Two of these, please"} if number == 0 else {}),
+                caption=caption,
             )
-            for number in range(3)
+            for caption in ("Two of these, please", "With lids", "And this one")
         ]
         for part in parts:
             await telegram.deliver(part, times=2)
@@ -151,7 +151,8 @@ async def test_an_album_an_edit_and_a_reaction_are_seen_and_the_answer_is_a_repl
         await open_row(inbox, "Bat-Erdene")
         album = inbox.page.locator(".entry-in")
         await expect(album).to_have_count(1)
-        await expect(album).to_contain_text("Two of these, please")
+        for caption in ("Two of these, please", "With lids", "And this one"):
+            await expect(album).to_contain_text(caption)
         await shows_pictures(album, 3)
 
         said = chats.update_message(bat, text="To Darkhan")

@@ -9,7 +9,7 @@ import pytest
 
 from inbox.conversations.model import State
 from tests.journeys.conftest import MakeWorld
-from tests.journeys.worlds import PATIENCE, FileFault, SmsWorld, World
+from tests.journeys.worlds import PATIENCE, FileFault, SmsWorld, TelegramWorld, World
 
 SENT, QUEUED, FAILED, UNCONFIRMED = State.SENT, State.QUEUED, State.FAILED, State.UNCONFIRMED
 DELIVERED, READ, BOUNCED = State.DELIVERED, State.READ, State.BOUNCED
@@ -165,3 +165,34 @@ async def test_a_picture_that_is_hard_to_fetch(
     assert (message.text, file.state, bool(file.reason)) == ("Look!", at_last, at_last == "failed")
     assert await world.everything("fetches") == []
     assert len(await world.everything("fs.files")) == (0 if at_last else 1)
+
+
+EARLY = [
+    # updates in the order in which they come                text      what it said before
+    (("said", "edit", "again"), "Four", ["Two", "Three"]),
+    (("edit", "said"), "Three", ["Two"]),
+    (("edit", "said", "edit", "said"), "Three", ["Two"]),
+    (("again", "edit", "said"), "Four", ["Two", "Three"]),
+    (("said", "again", "edit"), "Four", ["Two", "Three"]),
+    (("database fails", "said=503", "edit", "said", "again"), "Four", ["Two", "Three"]),
+]
+
+
+@pytest.mark.parametrize(("happens", "text", "before"), EARLY)
+async def test_an_edit_that_comes_before_its_message_is_not_lost(
+    make_world: MakeWorld, happens: tuple[str, ...], text: str, before: list[str]
+) -> None:
+    world: TelegramWorld = await make_world("telegram")
+    chats = world.telegram.chats
+    said = chats.update_message(world.bat, text="Two")
+    updates = {"said": said, "edit": chats.update_edit(said, "Three"), "again": chats.update_edit(said, "Four")}
+    for step in happens:
+        name, _, status = step.partition("=")
+        if name == "database fails":
+            world.database_fails_once("taking")
+        else:
+            assert await world.call(world.update(updates[name])) == int(status or 200)
+    [message] = await world.thread()
+    assert (message.text, [version.text for version in message.versions]) == (text, before)
+    assert (await world.conversation()).excerpt == text
+    assert await world.everything("early_changes") == []
