@@ -11,12 +11,14 @@ import structlog
 from inbox.core.clock import Clock
 from inbox.core.events import Event, EventType
 from inbox.inboxes.catalogue import Catalogue
-from inbox.inboxes.model import HealthReport, HealthState, Problem
+from inbox.inboxes.model import Backlog, HealthReport, HealthState, Problem
 from inbox.inboxes.store import InboxStore
 
 log = structlog.get_logger()
 QueueLength = Callable[[str], Awaitable[int]]
 """Inbox id -> messages that wait to leave it."""
+BacklogOf = Callable[[str], Awaitable[Backlog]]
+"""Inbox id -> what waits inside."""
 _REFUSED = (
     "A call of the webhook was turned away: its signature is not valid. Either somebody else tries the address, or the "
     "token or secret saved here is not the provider's present one, or the provider knows us by another address."
@@ -28,11 +30,19 @@ _TELL_EVERY = 1.0  # seconds: times of day are shown to the minute, and thousand
 class HealthBook:
     """Keeps the health of every inbox. Tells the others (an event) only when a state has changed."""
 
-    def __init__(self, store: InboxStore, catalogue: Catalogue, clock: Clock, queue: QueueLength | None) -> None:
+    def __init__(
+        self,
+        store: InboxStore,
+        catalogue: Catalogue,
+        clock: Clock,
+        queue: QueueLength | None,
+        backlog: BacklogOf | None = None,
+    ) -> None:
         self._store = store
         self._catalogue = catalogue
         self._clock = clock
         self._queue = queue
+        self._backlog = backlog
         self._told: dict[tuple[str, str], float] = {}
 
     async def set(self, inbox_id: str, state: HealthState, words: str, by: str) -> None:
@@ -94,5 +104,6 @@ class HealthBook:
             inbox=inbox,
             problems=tuple(await self._store.problems(inbox_id)),
             waiting=await self._queue(inbox_id) if self._queue else 0,
+            backlog=await self._backlog(inbox_id) if self._backlog else None,
             connected=connected,
         )

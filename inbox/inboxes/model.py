@@ -138,6 +138,23 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     words: str
 
 
+class Backlog(msgspec.Struct, frozen=True, kw_only=True):
+    """What waits inside, between an inbox's provider and its conversations."""
+
+    arrived: int = 0
+    """Calls and mails that are kept and not yet taken in."""
+    arrived_since: datetime | None = None
+    queued_since: datetime | None = None
+    """When the oldest message that waits to leave was due."""
+    files: int = 0
+    """Files that the provider still holds."""
+
+    @property
+    def oldest(self) -> datetime | None:
+        """Since when the oldest of them waits."""
+        return min((at for at in (self.arrived_since, self.queued_since) if at is not None), default=None)
+
+
 class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     """The health page of one inbox."""
 
@@ -146,6 +163,8 @@ class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     """Newest first."""
     waiting: int = 0
     """Messages that are to leave and have not yet."""
+    backlog: Backlog | None = None
+    """None where nobody counts it."""
     connected: bool | None = None
     """Whether the account's OAuth connection is alive; None where the inbox does not use one."""
 

@@ -23,7 +23,7 @@ from inbox.inboxes.adapters import Adapters, hook_url
 from inbox.inboxes.catalogue import Catalogue
 from inbox.inboxes.catcher import Catcher
 from inbox.inboxes.checks import Checks
-from inbox.inboxes.health import HealthBook, QueueLength
+from inbox.inboxes.health import BacklogOf, HealthBook, QueueLength
 from inbox.inboxes.model import (
     Caught,
     CaughtMail,
@@ -62,6 +62,7 @@ class InboxService:
         *,
         clock: Clock = utcnow,
         queue: QueueLength | None = None,
+        backlog: BacklogOf | None = None,
         cache_seconds: float = 1.0,
         base_url: str = "",
     ) -> None:
@@ -70,7 +71,7 @@ class InboxService:
         self._store = store
         self._clock = clock
         self._catalogue = Catalogue(store, keyring, channels, cache_seconds=cache_seconds)
-        self._health = HealthBook(store, self._catalogue, clock, queue)
+        self._health = HealthBook(store, self._catalogue, clock, queue, backlog)
         self._accounts = OAuthAccounts(store, self._catalogue, self._health, keyring, leases, clock)
         self._catcher = Catcher(store, files, clock)
         self._checks = Checks(store, self._catalogue, self._health, clock)

@@ -101,7 +101,10 @@ class TryingPages:
     async def health(self, request: web.Request) -> web.StreamResponse:
         """How an inbox does, in figures and words."""
         report = await self._inboxes.health(actor(request), request.match_info["id"])
-        return await render(request, "ui/inboxes/health.html", report=report, inbox=report.inbox)
+        compares = (await self._inboxes.capabilities(report.inbox)).polls or report.inbox.health.reconciled_at
+        return await render(
+            request, "ui/inboxes/health.html", report=report, inbox=report.inbox, compares=compares, now=utcnow()
+        )
 
     async def connect(self, request: web.Request) -> web.StreamResponse:
         """Send the admin to the provider: by a page, since our policy lets no form lead to another site."""

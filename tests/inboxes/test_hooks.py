@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import msgspec
 import pytest
 from aiohttp.test_utils import TestServer
 
-from channels.base import Capabilities, ChannelError, CheckStep, HookReply, Raw
+from channels.base import Capabilities, Channel, ChannelError, CheckStep, HookReply, Raw
 from channels.registry import CHANNELS
 from inbox.accounts.model import Role
 from inbox.core.clock import utcnow
 from inbox.core.errors import Forbidden, Invalid, NotFound
 from inbox.core.mongo import Mongo
-from inbox.inboxes.model import HealthState, Inbox, InboxForm, can_be_answered, chat_link
+from inbox.inboxes.model import Backlog, HealthState, Inbox, InboxForm, can_be_answered, chat_link
 from inbox.inboxes.service import InboxService
 from inbox.inboxes.web import InboxPages
 from tests.fixtures.web import Browser, Site
@@ -47,12 +48,16 @@ def pigeon(name: str = "Pigeon", address: str = "+97677001122") -> InboxForm:
     return stone(name, address)
 
 
-@pytest.fixture
-async def real(room: Room, mongo: Mongo) -> AsyncIterator[InboxService]:
-    channel = msgspec.structs.replace(
+def pigeon_channel() -> Channel:
+    """A channel with a webhook and nothing behind it."""
+    return msgspec.structs.replace(
         paper_channel(), name="pigeon", capabilities=PIGEON, build=PigeonAdapter, validate=lambda settings: {}
     )
-    service = service_of(mongo, {**CHANNELS, "pigeon": channel}, room.clock, base_url=PUBLIC)
+
+
+@pytest.fixture
+async def real(room: Room, mongo: Mongo) -> AsyncIterator[InboxService]:
+    service = service_of(mongo, {**CHANNELS, "pigeon": pigeon_channel()}, room.clock, base_url=PUBLIC)
     yield service
     await service.close()
 
@@ -212,3 +217,32 @@ async def test_a_sender_id_waits_for_nobody(real: InboxService, admin: Browser) 
     steps = await (await admin.post(f"/settings/inboxes/{inbox.id}/test/steps", headers=HTMX)).text()
     assert "/wait" not in steps
     assert "/loop" not in steps
+
+
+async def test_the_health_page_says_what_waits_and_since_when(site: Site, room: Room, mongo: Mongo) -> None:
+    waits = Backlog()
+
+    async def backlog(inbox_id: str) -> Backlog:
+        return waits
+
+    service = service_of(mongo, {"paper": paper_channel()}, room.clock, backlog=backlog)
+    inbox = await service.create(ADMIN, "paper", stone())
+    admin = await site.signed_in(await site.serve(InboxPages(service).routes()), Role.ADMIN)
+    path = f"/settings/inboxes/{inbox.id}/health"
+    assert "none: nothing waits" in await admin.see(path)
+    old = utcnow() - timedelta(minutes=7, seconds=5)
+    waits = Backlog(arrived=3, arrived_since=utcnow(), queued_since=old, files=1)
+    page = await admin.see(path)
+    assert "3 messages" in page
+    assert "1 file<" in page
+    assert "the oldest waits for 7 min" in page
+    await service.close()
+
+
+async def test_only_what_is_fetched_is_compared_with_a_server(real: InboxService, admin: Browser) -> None:
+    for inbox, compared in (
+        (await real.create(ADMIN, "sms", sms()), False),
+        (await real.create(ADMIN, "telegram", bot()), True),
+    ):
+        page = await admin.see(f"/settings/inboxes/{inbox.id}/health")
+        assert ("Compared with the server" in page) is compared

@@ -6,14 +6,22 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 from playwright.async_api import Browser as Chromium
 from playwright.async_api import Page, expect
 
 from inbox.accounts.model import Role
+from inbox.core.clock import utcnow
+from inbox.inboxes.model import HealthState
 from inbox.inboxes.web import InboxPages
 from inbox.web.routes import Access, Route
+from tests.e2e.pages import AXE, AXE_TAGS
 from tests.fixtures.web import PASSWORD, Site
-from tests.inboxes.conftest import ADMIN, Room, stone
+from tests.inboxes.conftest import ADMIN, Room, service_of, stone
+from tests.inboxes.test_hooks import PUBLIC, pigeon, pigeon_channel
+from tests.inboxes.test_hours import hours as week
+
+AXE_EVERY = "tags => axe.run(document, {runOnly: tags})"
 
 
 @pytest.fixture
@@ -75,3 +83,56 @@ async def test_a_caught_mail_shows_its_html_and_runs_nothing_of_it(page: Page, r
     assert await page.title() == "Hi · Örtöö"
     await page.wait_for_load_state("load")
     assert fetched == []
+
+
+async def test_the_webhook_is_copied_and_a_message_from_a_phone_turns_the_test_green(
+    site: Site, room: Room, page: Page
+) -> None:
+    service = service_of(room.mongo, {"pigeon": pigeon_channel()}, room.clock, base_url=PUBLIC)
+    server = await site.serve(InboxPages(service, PUBLIC).routes())
+    inbox = await service.create(ADMIN, "pigeon", pigeon())
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await page.goto(str(server.make_url(f"/settings/inboxes/{inbox.id}")))
+    await page.click("[data-copy]")
+    await expect(page.locator("#toasts")).to_contain_text("Copied")
+    assert await page.evaluate("navigator.clipboard.readText()") == f"{PUBLIC}/hooks/{inbox.id}"
+    await page.click("text=Set it at the provider")
+    await expect(page.locator("#hook-result")).to_contain_text("It flies to")
+    await page.click("text=Test this inbox")
+    await expect(page.locator("#test-result")).to_contain_text("Write to it now from your own phone: +97677001122")
+    await expect(page.get_by_role("link", name="Write to it")).to_have_attribute("href", "sms:+97677001122")
+    await service.saw_in(inbox.id, utcnow())
+    await expect(page.locator("#test-result")).to_contain_text("A message came in")
+    await service.close()
+
+
+async def test_hours_are_asked_for_only_where_there_are_any(page: Page, room: Room) -> None:
+    await page.goto("/settings/inboxes/new?channel=paper&preset=cloud")
+    await page.fill("[name=name]", "Cloud")
+    await page.fill("[name=address]", "cloud@x.mn")
+    workdays, monday = page.locator("[name=opens-workdays-0]"), page.locator("[name=opens-0-0]")
+    await expect(workdays).to_be_hidden()
+    await page.select_option("[name=hours]", "set")
+    await expect(workdays).to_have_value("09:00")
+    await expect(workdays).to_be_visible()
+    await expect(monday).to_be_hidden()
+    await page.check("[name=hours-single]")
+    await expect(workdays).to_be_hidden()
+    await monday.fill("08:30")
+    await page.fill("[name=holiday-0]", "2026-12-31")
+    await page.click("text=Add the inbox")
+    await expect(page.locator("#f-hours-week")).to_contain_text("now")
+    (inbox,) = await room.service.inboxes()
+    assert inbox.hours is not None
+    assert [spans[0].start for spans in inbox.hours.week[:5]] == [510, 540, 540, 540, 540]
+    assert [holiday.day for holiday in inbox.hours.holidays] == ["2026-12-31"]
+
+
+async def test_the_pages_are_accessible(page: Page, room: Room) -> None:
+    inbox = await room.service.create(ADMIN, "paper", replace(stone(), hours=week("Asia/Ulaanbaatar")))
+    await room.service.set_health(inbox.id, HealthState.DEAD, "The password was refused.")
+    await page.add_init_script(path=AXE)
+    for path in ("", "/new", "/new?channel=paper&preset=stone", f"/{inbox.id}", f"/{inbox.id}/health"):
+        await page.goto(f"/settings/inboxes{path}")
+        found = await page.evaluate(f"({AXE_EVERY})", AXE_TAGS)
+        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]] == [], path
