@@ -106,6 +106,12 @@ class NewPage {
     this.showProblems("", {});
     this.measure();
     const kept = byId("new-kept");
+    const { to, subject } = this.writing;
+    if (!to.trim() && !subject.trim() && this.pad.isEmpty) {
+      localStorage.removeItem(this.store);
+      if (kept) kept.textContent = "";
+      return;
+    }
     try {
       localStorage.setItem(this.store, JSON.stringify(this.writing));
       if (kept) kept.textContent = kept.dataset["kept"] ?? "";

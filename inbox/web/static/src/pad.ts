@@ -34,13 +34,19 @@ function toText(html: string): string {
 export class Pad {
   private readonly editor: Editor;
   private isPlain = false;
+  private known = "";
 
   constructor(
     private readonly rich: HTMLElement,
     private readonly plain: HTMLTextAreaElement,
     changed: () => void,
   ) {
-    this.editor = new Editor(rich, changed);
+    this.editor = new Editor(rich, () => {
+      const { html } = this.editor;
+      if (this.isPlain || html === this.known) return; // the editor also tells of attributes of its box
+      this.known = html;
+      changed();
+    });
     plain.addEventListener("input", () => {
       this.grow();
       changed();
