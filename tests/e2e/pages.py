@@ -23,7 +23,7 @@ AXE = Path(__file__).parent.parent.parent / "node_modules" / "axe-core" / "axe.m
 AXE_RUN = """tags => axe.run(document, {
   runOnly: tags,
   iframes: false,
-  rules: {"label-content-name-mismatch": {enabled: false}}, // experimental: takes a mark for a name
+  rules: {"label-content-name-mismatch": {enabled: true}},
 })"""
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
