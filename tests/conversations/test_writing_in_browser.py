@@ -34,6 +34,7 @@ from tests.conversations.test_writing_channels import (
     take,
     wire_id,
 )
+from tests.e2e.pages import AXE, AXE_RUN, AXE_TAGS
 from tests.fixtures.web import PASSWORD, Site
 
 __all__ = ["capabilities", "clock", "house", "wire_id"]
@@ -217,3 +218,22 @@ async def test_write_to_leads_to_a_page_for_that_address_that_fits_a_phone(
     await page.wait_for_url("**/c/*")
     await expect(page.locator("#subject")).to_have_text("The blue one")
     assert Wire.sent == []
+
+
+async def test_what_is_new_on_the_page_is_accessible(page: Page, house: House, wire_id: str, ann: Actor) -> None:
+    bat = Address("email", "bat@example.mn", "Bat")
+    await take(house, wire_id, said("1", sender=BAT, identities=(bat,)))
+    stop = ConsentChange(inbox_id="", external_id="2", address=BAT, opted_out=True, words="STOP")
+    await take(house, wire_id, stop)
+    [row] = await rows(house, ann)
+    await begin(page, row)
+    await page.keyboard.type("Yes — we do")
+    await expect(page.locator("#composer-length")).to_contain_text("UCS-2")
+    for path in ("", "/inbox/new"):
+        if path:
+            await page.goto(path)
+            await page.fill("#new-to", "Ba")
+            await expect(page.locator("#new-people [role=option]").first).to_be_visible()
+        await page.evaluate(AXE.read_text("utf-8"))
+        found = await page.evaluate(AXE_RUN, AXE_TAGS)
+        assert [f"{each['id']}: {each['nodes'][0]['target']}" for each in found["violations"]] == []
