@@ -29,7 +29,7 @@ def routes(house: House, door: tuple[str, int]) -> list[Route]:
     settings = house.settings
     rooms = (
         AccountPages(house.accounts, house.administration),
-        InboxPages(house.inboxes, settings.public_url),
+        InboxPages(house.inboxes, settings.public_url, house.accounts.teams),
         CustomerPages(house.customers),
         ConversationPages(
             house.conversations,

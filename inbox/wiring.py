@@ -42,6 +42,7 @@ from inbox.core.mongo import Mongo
 from inbox.core.store import Counters, EventStore, Leases, Marks, Migration, Schema
 from inbox.customers.service import CustomerService
 from inbox.customers.store import CustomerStore
+from inbox.inboxes.model import Backlog
 from inbox.inboxes.service import InboxService
 from inbox.inboxes.store import InboxStore
 
@@ -129,6 +130,16 @@ async def _furnish(
     await dispatcher.broker.startup()
     stack.push_async_callback(dispatcher.broker.shutdown)
     accounts = AccountService(account_store, events, session_days=settings.session_days, clock=clock)
+
+    async def backlog(inbox_id: str) -> Backlog:
+        arrived, since = await raws.backlog(inbox_id)
+        return Backlog(
+            arrived=arrived,
+            arrived_since=since,
+            queued_since=await outbox.due_since(inbox_id, clock()),
+            files=await fetches.waiting(inbox_id),
+        )
+
     inboxes = InboxService(
         inbox_store,
         keyring,
@@ -137,6 +148,7 @@ async def _furnish(
         channels,
         clock=clock,
         queue=outbox.queued,
+        backlog=backlog,
         base_url=settings.base_url,
     )
     stack.push_async_callback(inboxes.close)

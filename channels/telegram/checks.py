@@ -93,9 +93,9 @@ def _webhook_words(info: WebhookInfo, wanted: str) -> tuple[bool, str]:
         return True, f"Messages are fetched; {info.pending_update_count} are waiting"
     if info.url != wanted:
         where = f"sends messages to {info.url}" if info.url else "knows no webhook"
-        return False, f"Telegram {where}. Press “Connect” to have them sent here."
+        return False, f"Telegram {where}. Press “Set it at the provider” to have them sent here."
     if missing := [each for each in ALLOWED_UPDATES if info.allowed_updates and each not in info.allowed_updates]:
-        return False, f"Telegram does not send {', '.join(missing)}. Press “Connect” to have them sent."
+        return False, f"Telegram does not send {', '.join(missing)}. Press “Set it at the provider” to have them sent."
     if info.last_error_message and info.pending_update_count:
         return False, f"Telegram could not reach us: {info.last_error_message}; {info.pending_update_count} are waiting"
     return True, f"Telegram sends messages to {wanted}"

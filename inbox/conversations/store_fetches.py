@@ -37,7 +37,9 @@ class FetchStore:
 
     async def prepare(self) -> None:
         """Create the collection and its index."""
-        await self._mongo.ensure("fetches", [IndexModel([("due_at", ASCENDING)])])
+        await self._mongo.ensure(
+            "fetches", [IndexModel([("due_at", ASCENDING)]), IndexModel([("inbox_id", ASCENDING)])]
+        )
 
     async def add(self, session: Session, fetches: Sequence[Fetch]) -> None:
         """Note what is to be fetched, in the transaction that writes its message."""
@@ -67,3 +69,7 @@ class FetchStore:
         """Take it off the list; False where somebody else has it now."""
         result = await self._fetches.delete_one({"_id": fetch.id, "claim": fetch.claim}, session=session)
         return bool(result.deleted_count)
+
+    async def waiting(self, inbox_id: str, limit: int = 1000) -> int:
+        """How many files of an inbox are still to be fetched, counted up to `limit`."""
+        return int(await self._fetches.count_documents({"inbox_id": inbox_id}, limit=limit))

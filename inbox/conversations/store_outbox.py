@@ -50,7 +50,7 @@ class OutboxStore:
             [
                 # Without the lease: every claim would write into it, and few entries are leased at a time.
                 IndexModel([("sending", ASCENDING), ("due_at", ASCENDING), ("inbox_id", ASCENDING)]),
-                IndexModel([("inbox_id", ASCENDING)]),
+                IndexModel([("inbox_id", ASCENDING), ("due_at", ASCENDING)]),
             ],
         )
 
@@ -139,6 +139,12 @@ class OutboxStore:
     async def release_all(self, now: datetime) -> None:
         """End every lease: for the one process that knows that no other is alive."""
         await self._outbox.update_many({"leased_until": {"$gt": now}}, {"$set": {"leased_until": now}})
+
+    async def due_since(self, inbox_id: str, now: datetime) -> datetime | None:
+        """When the oldest message of an inbox that should have left by now was due; None where none is late."""
+        query = {"inbox_id": inbox_id, "due_at": {"$lte": now}}
+        document = await self._outbox.find_one(query, {"due_at": 1}, sort=[("due_at", ASCENDING)])
+        return document["due_at"] if document else None
 
     async def queued(self, inbox_id: str) -> int:
         """How many messages of an inbox are on their way, counted up to 10,000."""

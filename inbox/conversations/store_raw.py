@@ -110,6 +110,13 @@ class RawStore:
         result = await self._dead.update_many(dead, {"$set": {"resolved_at": at}}, session=session)
         return int(result.modified_count)
 
+    async def backlog(self, inbox_id: str, limit: int = 1000) -> tuple[int, datetime | None]:
+        """How many sources of an inbox are kept and not taken in (up to `limit`), and since when the oldest is."""
+        query = {"waiting": True, "inbox_id": inbox_id}
+        count = int(await self._raws.count_documents(query, limit=limit))
+        oldest = await self._raws.find_one(query, {"at": 1}, sort=[("at", ASCENDING)]) if count else None
+        return count, oldest["at"] if oldest else None
+
     async def waiting(self, before: datetime, but: Collection[str] = (), limit: int = 100) -> list[tuple[str, str]]:
         """(id, inbox_id) of sources stored before a moment and not yet taken in (a server died in between), oldest
         first, but for some inboxes."""

@@ -310,3 +310,19 @@ async def test_a_recipient_who_blocked_us_is_noted_and_the_message_failed(
     assert identity["consents"][0]["words"] == "The customer has blocked this bot."
     page = await house.conversations.page(ann, View(kind="all"), "")
     assert [conversation.failed for conversation in page.items] == [True]
+
+
+async def test_the_health_page_tells_what_waits(house: House, inbox_id: str, clock: Clock, ann: Actor) -> None:
+    await take(house, inbox_id, [said("1", attachments=(picture("a"),))])
+    await house.inboxes.pause(ADMIN, inbox_id)
+    conversation = await only_conversation(house)
+    draft = await house.drafts.start_reply(ann, conversation.id, "reply")
+    written = Written(to=draft.to, html="<p>Yes.</p>")
+    await house.replies.send(ann, conversation.id, written, headline=lambda _: "")
+    due = clock.now
+    clock.now += timedelta(minutes=5)
+    backlog = (await house.inboxes.health(ADMIN, inbox_id)).backlog
+    assert backlog is not None
+    assert (backlog.arrived, backlog.files) == (0, 1)
+    assert backlog.oldest is not None
+    assert abs(backlog.oldest - due) < timedelta(seconds=1)
