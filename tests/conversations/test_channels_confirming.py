@@ -250,8 +250,9 @@ async def test_two_processes_send_again_once(
     assert len(Parrot.sent) == 12
 
 
+@pytest.mark.parametrize(("tells", "shown"), [(Sent("SM1"), State.SENT), (LOST, State.UNCONFIRMED)])
 async def test_what_a_killed_process_was_asking_about_is_asked_by_the_next_and_its_late_answer_counts_nothing(
-    house: House, inbox_id: str, ann: Actor, clock: Clock, open_another: Open
+    house: House, inbox_id: str, ann: Actor, clock: Clock, open_another: Open, tells: SendResult, shown: State
 ) -> None:
     message = await unconfirmed(house, inbox_id, ann)
     other = await open_another()
@@ -263,13 +264,13 @@ async def test_what_a_killed_process_was_asking_about_is_asked_by_the_next_and_i
     Witness.asking = None
     assert await other.confirming.ask_due() == 0, "its lease has not ended"
     clock.now += timedelta(seconds=LEASE_SECONDS)
-    Witness.tells = lambda out: Sent("SM1")
+    Witness.tells = lambda out: tells
     assert await other.confirming.ask_due() == 1
     Witness.tells = lambda out: Retry("not there")
     Witness.waits.set()
     await late
     await settle(house)
-    assert await state_of(house, ann, message) is State.SENT
+    assert await state_of(house, ann, message) is shown
     assert len(Parrot.sent) == 1
 
 
