@@ -47,14 +47,20 @@ async function save(field: Field): Promise<void> {
   }
 }
 
-/** Read the customer again, unless somebody is typing there. */
+/** Whether a field is being saved, or says that it was. */
+const isSaving = (pane: HTMLElement) => all(".edit-state", pane).some((state) => state.textContent !== "");
+
+/** Read the customer again, unless somebody is typing there; what was fetched before a field was saved is too old. */
 export async function refreshCustomer(): Promise<void> {
   const pane = byId("customer");
   const id = openId();
   if (!pane || !id) return;
-  while (all(".edit-state", pane).some((state) => state.textContent !== "")) await wait(500); // it is still being read
-  if (pane.contains(document.activeElement)) return;
-  const html = await fragment(`/conversations/${id}/customer`);
+  let html: string | null = null;
+  do {
+    while (isSaving(pane)) await wait(500);
+    if (openId() !== id || pane.contains(document.activeElement)) return;
+    html = await fragment(`/conversations/${id}/customer`);
+  } while (isSaving(pane));
   if (html !== null && openId() === id && !pane.contains(document.activeElement)) await morphInside(pane, html);
   initCustomer();
 }
