@@ -11,6 +11,7 @@ from tests.e2e.pages import InboxPage, Server
 PAGES = (
     "/inbox/all",
     "/inbox/mine?status=snoozed",
+    "/inbox/new",
     "/catcher",
     "/settings/profile",
     "/settings/inboxes",
