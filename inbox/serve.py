@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -27,6 +28,8 @@ log = structlog.get_logger()
 ROLES = ("receive", "fetch", "deliver", "housekeep")
 DRAIN_SECONDS = 5.0
 """For requests of pages to be answered."""
+GARBAGE = 20_000
+"""How many objects more than were freed let the collector look at the young ones; Python's own 700 is for scripts."""
 FINISH_SECONDS = 40.0
 """For roles to finish what they have begun, more than any of them needs; what hangs is given up."""
 
@@ -58,7 +61,16 @@ async def run(settings: Settings, *, with_page: bool, roles: Sequence[str], say:
                 say(f"Create the first administrator at {url}{link} (this link works once)")
         if "receive" in roles:
             say(f"Mail comes in at {settings.door_host}:{door_port}")
+        _leave_alone_what_stays()
         await _until_stopped(house, workers, stop, say)
+
+
+def _leave_alone_what_stays() -> None:
+    """Keep the garbage collector off modules, templates and services, which live as long as the process: to look
+    through them all every few seconds holds up every page for longer than it takes to draw one."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE, 20, 20)
 
 
 async def _workers(house: House, roles: Sequence[str]) -> list[Role]:
