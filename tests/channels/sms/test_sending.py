@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 
-from channels.base import Address, Attachment, OutboundMessage, Rejected, Retry, SendResult, Sent, Unknown
+from channels.base import (
+    Address,
+    Attachment,
+    DeliveryUpdate,
+    OutboundMessage,
+    Rejected,
+    Retry,
+    SendResult,
+    Sent,
+    Unknown,
+)
 from channels.sms.adapter import SmsAdapter
 from channels.twilio.http import HttpTiming
 from tests.fakes.ports import FakePorts
@@ -40,7 +50,8 @@ async def test_its_reports_come_back_as_states(
     report = twilio.report(twilio.sent[0], "undelivered", 30003)
     assert adapter.verify(report.raw)
     (update,) = adapter.receive(report.raw)
-    assert update.message_ref == "ref-1@example.mn"  # type: ignore[union-attr]
+    assert isinstance(update, DeliveryUpdate)
+    assert update.message_ref == "ref-1@example.mn"
     assert adapter.answer(report.raw).body == b""
 
 
