@@ -144,6 +144,7 @@ def view(channel: Channel, form: InboxForm, errors: Mapping[str, str], saved_sec
     address = own.get("address", Field(name="address", label="Address"))
     name = own.get("name", Field(name="name", label="Name"))
     labels = {shown.name.removeprefix(PREFIX): (shown.id, shown.label) for group in groups for shown in group.fields}
+    labels["address"] = ("f-address", _say(address.label))
     return FormView(
         channel=channel,
         values=msgspec.structs.asdict(form),
@@ -166,7 +167,6 @@ def view(channel: Channel, form: InboxForm, errors: Mapping[str, str], saved_sec
 
 _OWN_LABELS = {
     "name": "Name",
-    "address": "Address",
     "signature": "Signature",
     "reopen_days": "Reopen within",
     "max_per_minute": "Messages a minute",
